@@ -1,0 +1,5 @@
+//! Lifetide reads checkout events from Kafka and keeps, for every customer, what they have been
+//! worth, what they will be worth, whether their spending falls, and when silence will change that.
+
+pub mod calendar;
+pub mod money;
