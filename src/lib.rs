@@ -2,4 +2,5 @@
 //! worth, what they will be worth, whether their spending falls, and when silence will change that.
 
 pub mod calendar;
+pub mod event;
 pub mod money;
