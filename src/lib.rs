@@ -2,5 +2,6 @@
 //! worth, what they will be worth, whether their spending falls, and when silence will change that.
 
 pub mod calendar;
+pub mod clv;
 pub mod event;
 pub mod money;
