@@ -3,5 +3,7 @@
 
 pub mod calendar;
 pub mod clv;
+pub mod customer;
 pub mod event;
 pub mod money;
+pub mod record;
