@@ -2,6 +2,7 @@
 //! worth, what they will be worth, whether their spending falls, and when silence will change that.
 
 pub mod calendar;
+pub mod churn;
 pub mod clv;
 pub mod customer;
 pub mod event;

@@ -1,0 +1,219 @@
+//! Why a signal was raised: the figures behind it and one plain sentence. Decides nothing. Called
+//! by `judge`.
+
+use crate::customer::{Customer, Driver, SignalKind};
+use crate::money::{Currency, format_minor};
+
+use super::channels::{BASELINE_LAG_DAYS, Channel};
+use super::reading::Reading;
+use super::settings::Rules;
+use super::trend::Comparison;
+
+/// The figures behind a signal and what they say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// Names and figures in a fixed order, only those that are known; amounts in major units, not
+    /// rounded.
+    pub figures: Vec<(&'static str, f64)>,
+    /// One plain sentence, without a full stop.
+    pub sentence: String,
+}
+
+impl Evidence {
+    /// The evidence for a signal of this kind.
+    pub(super) fn of(
+        kind: SignalKind,
+        driver: Option<Driver>,
+        customer: &Customer,
+        reading: &Reading,
+        rules: &Rules,
+    ) -> Self {
+        let purchases = reading.purchases;
+        let facts = Facts {
+            comparison: Comparison::of(&customer.ledger, reading.today),
+            usual_gap_days: (purchases.x > 0)
+                .then(|| f64::from(purchases.t_x_days) / f64::from(purchases.x)),
+            reading,
+            currency: rules.currency,
+        };
+        let sentence = match (kind, driver) {
+            (SignalKind::HighValueReached, _) => reached(customer, rules),
+            (SignalKind::Recovered, _) => facts.returned(),
+            (SignalKind::SpendDecline, Some(Driver::Silence)) => facts.silent_decline(),
+            (_, Some(Driver::Silence) | None) => facts.silence(),
+            (_, Some(Driver::Frequency)) => facts.frequency(),
+            (_, Some(Driver::Basket)) => facts.basket(),
+            (_, Some(Driver::Both)) => {
+                let orders =
+                    if reading.is_at_risk() { facts.silent_decline() } else { facts.frequency() };
+                format!("{orders}; {}", facts.basket())
+            }
+        };
+        Self { figures: facts.figures(), sentence }
+    }
+}
+
+struct Facts<'a> {
+    comparison: Comparison,
+    /// Mean days between purchase days up to the last; `None` after a single one.
+    usual_gap_days: Option<f64>,
+    reading: &'a Reading,
+    currency: Currency,
+}
+
+impl Facts<'_> {
+    fn figures(&self) -> Vec<(&'static str, f64)> {
+        let Reading { channels, purchases, .. } = self.reading;
+        let major = |minor: Option<f64>| minor.map(|minor| minor / self.currency.minor_per_major());
+        let value = |channel: &Channel| channel.threshold.is_finite().then_some(channel.value);
+        let threshold = |channel: &Channel| Some(channel.threshold).filter(|h| h.is_finite());
+        [
+            ("days_silent", Some(f64::from(self.reading.days_silent()))),
+            ("usual_days_between_orders", self.usual_gap_days),
+            ("silence_tail", Some(self.reading.silence_tail)),
+            ("p_alive", self.reading.p_alive),
+            ("purchase_days", Some(f64::from(purchases.x) + 1.0)),
+            ("baseline_purchase_days", Some(f64::from(channels.n_baseline_days))),
+            ("baseline_purchase_days_per_week", channels.rate_weekly),
+            ("purchase_days_usual_56_days", self.comparison.n_days_usual),
+            ("purchase_days_last_56_days", Some(f64::from(self.comparison.n_days_recent))),
+            ("basket_usual", major(self.comparison.basket_usual_minor)),
+            ("basket_last_56_days", major(self.comparison.basket_recent_minor)),
+            ("orders_evidence", value(&channels.orders)),
+            ("orders_threshold", threshold(&channels.orders)),
+            ("basket_evidence", value(&channels.basket)),
+            ("basket_threshold", threshold(&channels.basket)),
+        ]
+        .into_iter()
+        .filter_map(|(name, figure)| Some((name, figure?)))
+        .collect()
+    }
+
+    /// A decline by silence: the silence alone would not say how much has gone.
+    fn silent_decline(&self) -> String {
+        format!("{}; {}", self.usual(), self.frequency())
+    }
+
+    /// How long the customer is silent, and what is usual.
+    fn usual(&self) -> String {
+        let days_silent = days(f64::from(self.reading.days_silent()));
+        self.usual_gap_days.map_or_else(
+            || format!("ordered once, {days_silent} ago"),
+            |gap_days| format!("usually orders every {}, {days_silent} silent", days(gap_days)),
+        )
+    }
+
+    fn silence(&self) -> String {
+        let usual = self.usual();
+        let one_in = 1.0 / self.reading.silence_tail;
+        if one_in >= 1e6 {
+            format!("{usual}; fewer than 1 in a million loyal customers are silent that long")
+        } else if one_in >= 1.5 {
+            format!("{usual}; 1 in {one_in:.0} loyal customers are silent that long")
+        } else {
+            usual
+        }
+    }
+
+    fn frequency(&self) -> String {
+        let recent = purchase_days(self.comparison.n_days_recent);
+        self.comparison.n_days_usual.map_or_else(
+            || format!("{recent} in the last {BASELINE_LAG_DAYS} days"),
+            |usual| format!("{recent} in the last {BASELINE_LAG_DAYS} days, usually {usual:.1}"),
+        )
+    }
+
+    fn basket(&self) -> String {
+        let Comparison { basket_recent_minor, basket_usual_minor, .. } = self.comparison;
+        match (basket_recent_minor, basket_usual_minor) {
+            (Some(recent), Some(usual)) => format!(
+                "baskets average {} in the last {BASELINE_LAG_DAYS} days, usually {}",
+                self.amount(recent),
+                self.amount(usual)
+            ),
+            (_, Some(usual)) => format!("baskets fell, usually {}", self.amount(usual)),
+            (_, None) => "baskets fell".to_owned(),
+        }
+    }
+
+    fn returned(&self) -> String {
+        format!("orders again: {}", self.frequency())
+    }
+
+    /// An estimate to the minor unit, with its currency.
+    fn amount(&self, minor: f64) -> String {
+        let decimals = self.currency.decimals() as usize;
+        format!("{:.decimals$} {}", minor / self.currency.minor_per_major(), self.currency)
+    }
+}
+
+fn days(count: f64) -> String {
+    let rounded = count.round().max(1.0);
+    if rounded < 1.5 { "1 day".to_owned() } else { format!("{rounded:.0} days") }
+}
+
+fn purchase_days(count: u32) -> String {
+    if count == 1 { "1 purchase day".to_owned() } else { format!("{count} purchase days") }
+}
+
+fn reached(customer: &Customer, rules: &Rules) -> String {
+    let net_minor = customer.totals.net_revenue_minor();
+    let tier = rules.tiers.name(rules.tiers.of(net_minor));
+    let net = format_minor(net_minor, rules.currency.decimals());
+    format!("net revenue of {net} {} reached the tier `{tier}`", rules.currency)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::churn::testing::{Run, Shop};
+
+    fn sentences(run: &Run) -> Vec<&str> {
+        run.raised.iter().map(|raised| raised.evidence.sentence.as_str()).collect()
+    }
+
+    fn run() -> Run {
+        let mut shop = Shop::new(None);
+        shop.settings.cooldown_days = 0;
+        Run::new(shop)
+    }
+
+    #[test]
+    fn the_sentence_says_what_a_person_would_check() {
+        let mut stopped = run();
+        stopped.orders((0..20).map(|week| week * 7), 4000);
+        stopped.silent_until(250);
+        stopped.orders((250..330).step_by(7), 4000);
+        let mut smaller = run();
+        smaller.orders((0..20).map(|week| week * 7), 4000);
+        smaller.orders((140..165).step_by(7), 1000);
+        let mut once = run();
+        once.order(0, 1_100_000);
+        once.silent_until(200);
+        let all: Vec<&str> = [&stopped, &smaller, &once].into_iter().flat_map(sentences).collect();
+        let expect = [
+            "usually orders every 7 days, 39 days silent; \
+             1 in 51 loyal customers are silent that long",
+            "usually orders every 7 days, 80 days silent; \
+             0 purchase days in the last 56 days, usually 6.8",
+            "orders again: 5 purchase days in the last 56 days, usually 4.8",
+            "baskets average 25.00 USD in the last 56 days, usually 40.00 USD",
+            "net revenue of 11000.00 USD reached the tier `gold`",
+            "ordered once, 180 days ago; 1 in 18 loyal customers are silent that long",
+        ];
+        assert_eq!(all, expect);
+    }
+
+    #[test]
+    fn figures_are_those_known_in_a_fixed_order_and_major_units() {
+        let mut run = run();
+        run.orders((0..20).map(|week| week * 7), 4000);
+        run.silent_until(172);
+        let figures = &run.raised[0].evidence.figures;
+        let names: Vec<&str> = figures.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names[..3], ["days_silent", "usual_days_between_orders", "silence_tail"]);
+        assert!(!names.contains(&"p_alive"));
+        assert!(
+            figures.contains(&("basket_usual", 40.0)) && figures.contains(&("days_silent", 39.0))
+        );
+    }
+}
