@@ -7,4 +7,5 @@ pub mod clv;
 pub mod customer;
 pub mod event;
 pub mod money;
+pub mod pipeline;
 pub mod record;

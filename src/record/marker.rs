@@ -1,0 +1,133 @@
+//! The marker: one changelog record a partition and transaction, saying how far the state behind it
+//! has come and under which settings it was made. Written by `engine`, compared on restore.
+
+use serde::{Deserialize, Serialize};
+
+use crate::money::Currency;
+
+/// The version of the changelog's binary values that this program writes.
+pub const CODEC_VERSION: u32 = 1;
+
+/// How far a partition's state has come. JSON, for a person may have to read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// Version of the changelog's values.
+    pub codec: u32,
+    /// The next input offset to read.
+    pub offset_next: i64,
+    /// Stream time in milliseconds since 1970; absent before the first event.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stream_time_ms: Option<i64>,
+    /// `name/version` of the model, or `none`.
+    pub model: String,
+    /// The ledger's currency.
+    pub currency: String,
+    /// The time zone in which days begin.
+    pub time_zone: String,
+    /// Partitions of the input topic.
+    pub n_partitions: i32,
+}
+
+/// What must not change under a state that is already there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// The ledger's currency.
+    pub currency: Currency,
+    /// The time zone's name.
+    pub time_zone: String,
+    /// Partitions of the input topic.
+    pub n_partitions: i32,
+}
+
+impl Marker {
+    /// The record's value.
+    pub fn to_json(&self) -> Vec<u8> {
+        super::wire::to_json(self, 512)
+    }
+
+    /// Reads a record's value.
+    ///
+    /// # Errors
+    /// The JSON fault, or a codec version that this program does not know.
+    pub fn read(json: &[u8]) -> Result<Self, String> {
+        let marker: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        if marker.codec != CODEC_VERSION {
+            return Err(format!(
+                "changelog codec version `{}` is not known to this program (it writes \
+                 `{CODEC_VERSION}`): run the version that wrote it, or a newer one",
+                marker.codec
+            ));
+        }
+        Ok(marker)
+    }
+
+    /// Whether the state behind the marker may be continued on this ground.
+    ///
+    /// # Errors
+    /// One sentence for each setting that changed, with the remedy.
+    pub fn stands_on(&self, ground: &Ground) -> Result<(), String> {
+        let currency = ground.currency.code();
+        let mut faults = Vec::new();
+        let mut expect = |what: &str, was: &str, is: &str, remedy: &str| {
+            if was != is {
+                faults.push(format!("{what} was `{was}` and is now `{is}`: {remedy}"));
+            }
+        };
+        let again = "set it back, or start with a new group and changelog topic";
+        expect("`processing.currency`", &self.currency, currency, again);
+        expect("`processing.time_zone`", &self.time_zone, &ground.time_zone, again);
+        expect(
+            "the input topic's partition count",
+            &self.n_partitions.to_string(),
+            &ground.n_partitions.to_string(),
+            "customers would move away from their state; read a topic with the old count, or start \
+             with a new group and changelog topic",
+        );
+        if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marker() -> Marker {
+        Marker {
+            codec: CODEC_VERSION,
+            offset_next: 42,
+            stream_time_ms: Some(1_714_564_800_007),
+            model: "bg-nbd/7".to_owned(),
+            currency: "EUR".to_owned(),
+            time_zone: "UTC".to_owned(),
+            n_partitions: 12,
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_a_marker_are_pinned_and_read_back() {
+        let json = r#"{"codec":1,"offset_next":42,"stream_time_ms":1714564800007,"model":"bg-nbd/7","currency":"EUR","time_zone":"UTC","n_partitions":12}"#;
+        assert_eq!(String::from_utf8(marker().to_json()).unwrap(), json);
+        assert_eq!(Marker::read(json.as_bytes()), Ok(marker()));
+        let newer = json.replace("\"codec\":1", "\"codec\":2");
+        assert!(Marker::read(newer.as_bytes()).unwrap_err().contains("codec version `2`"));
+    }
+
+    #[test]
+    fn a_changed_ground_is_refused_and_every_change_is_named() {
+        let same = Ground {
+            currency: Currency::parse("EUR").unwrap(),
+            time_zone: "UTC".to_owned(),
+            n_partitions: 12,
+        };
+        assert_eq!(marker().stands_on(&same), Ok(()));
+        let other = Ground {
+            currency: Currency::parse("USD").unwrap(),
+            time_zone: "Europe/Berlin".to_owned(),
+            n_partitions: 24,
+        };
+        let fault = marker().stands_on(&other).unwrap_err();
+        for part in ["currency` was `EUR`", "time_zone` was `UTC`", "count was `12`"] {
+            assert!(fault.contains(part), "{fault}");
+        }
+    }
+}
