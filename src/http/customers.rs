@@ -1,0 +1,81 @@
+//! `/customers/{id}`: one customer's score and the figures behind it. Looks nothing up itself: it
+//! asks the [`CustomerLookup`] that `service` wires from the store. Called by the router.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::json;
+
+use super::{Services, answer};
+use crate::event;
+
+/// The longest customer id in bytes, as in events.
+const CUSTOMER_ID_BYTES_MAX: usize = event::ID_BYTES_MAX;
+
+/// Where the answers about customers come from. Called on the server's threads: it must answer from
+/// memory, without waiting for Kafka.
+pub trait CustomerLookup: Send + Sync {
+    /// What is known of the customer with this id, in committed state only.
+    fn find(&self, id: &str) -> Lookup;
+}
+
+/// What is known of a customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The document to answer with, as JSON.
+    Found(Vec<u8>),
+    /// The customer's partition is owned here and still being read back.
+    Restoring,
+    /// The customer's partition is owned by another process.
+    Elsewhere {
+        /// The partitions that this process owns.
+        owned_partitions: Vec<i32>,
+        /// The partitions of the input topic.
+        n_partitions: i32,
+    },
+    /// The customer's partition is owned here and there is no such customer.
+    Unknown,
+}
+
+pub(super) async fn customer(
+    State(services): State<Arc<Services>>,
+    headers: HeaderMap,
+    id: Result<Path<String>, PathRejection>,
+) -> Response {
+    if let Err(refusal) = services.access.check(&headers) {
+        return answer::refused(&refusal);
+    }
+    let Ok(Path(id)) = id else {
+        let message = "a customer id is percent-encoded UTF-8";
+        return answer::error(StatusCode::BAD_REQUEST, message);
+    };
+    if id.len() > CUSTOMER_ID_BYTES_MAX {
+        let message = format!(
+            "a customer id has at most {CUSTOMER_ID_BYTES_MAX} bytes of UTF-8, got `{}`",
+            id.len()
+        );
+        return answer::error(StatusCode::BAD_REQUEST, &message);
+    }
+    match services.customers.find(&id) {
+        Lookup::Found(document) => answer::document(document),
+        Lookup::Restoring => {
+            let message = format!("the partition of customer `{id}` is being restored; try again");
+            answer::error(StatusCode::SERVICE_UNAVAILABLE, &message)
+        }
+        Lookup::Elsewhere { owned_partitions, n_partitions } => {
+            let message = format!("another process owns the partition of customer `{id}`");
+            let body = json!({
+                "error": message,
+                "owned_partitions": owned_partitions,
+                "partitions": n_partitions,
+            });
+            answer::error_with(StatusCode::NOT_FOUND, body)
+        }
+        Lookup::Unknown => {
+            answer::error(StatusCode::NOT_FOUND, &format!("there is no customer `{id}`"))
+        }
+    }
+}

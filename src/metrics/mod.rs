@@ -1,0 +1,277 @@
+//! What Prometheus is told. Counts what was committed, never a customer: label values come from
+//! enums or are numbers of this process's own partitions and lanes. No global registry;
+//! `service` makes one `Metrics` and passes it on. Called by `engine` and `kafka` (figures) and
+//! `http` (text).
+//!
+//! `label` closed label values · `tally` counts of one transaction · `counters` where they go ·
+//! `reading`, `board` the owned partitions · `process` memory and processor time
+
+mod board;
+mod counters;
+mod label;
+mod process;
+mod reading;
+mod tally;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+pub use board::PartitionGauges;
+pub use label::{AbortCause, Phase};
+pub use reading::Figures;
+pub use tally::Tally;
+
+use board::{Board, BoardCollector, RestoreCounters};
+use counters::{CounterBy, Counters, counter, counter_by};
+use label::{By, Label, Outcome};
+use process::ProcessCollector;
+
+/// The content type of [`Metrics::text`].
+pub const TEXT_FORMAT: &str = prometheus::TEXT_FORMAT;
+
+const CONSTANT: &str = "names, labels and buckets are constants that a test has seen registered";
+
+/// A commit is 2 ms on an idle broker, 100 ms with a flush in it, and seconds in trouble.
+const PHASE_BUCKETS_SECONDS: [f64; 13] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const TRANSACTION_EVENTS_BUCKETS: [f64; 11] =
+    [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5];
+const RESTORE_BUCKETS_SECONDS: [f64; 12] =
+    [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
+const REVOKE_BUCKETS_SECONDS: [f64; 11] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Everything that the process reports, shared by its lanes.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    counters: Counters,
+    transactions: CounterBy<Outcome>,
+    aborts: CounterBy<AbortCause>,
+    retries: IntCounter,
+    phases: By<Phase, Histogram>,
+    transaction_events: Histogram,
+    revokes: Histogram,
+    revoke_budget: Gauge,
+    queue_depth: IntGaugeVec,
+    ready: IntGauge,
+    board: Arc<Board>,
+}
+
+impl Metrics {
+    /// Registers every series that has no partition or lane in it; they start at 0.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let board = Arc::new(Board::new(restore_counters(&registry)));
+        register(&registry, BoardCollector::new(Arc::clone(&board)));
+        register(&registry, ProcessCollector::new());
+        describe_process(&registry);
+        Self {
+            counters: Counters::new(&registry),
+            transactions: counter_by(
+                &registry,
+                "lifetide_transactions_total",
+                "Transactions that ended, by outcome.",
+            ),
+            aborts: counter_by(
+                &registry,
+                "lifetide_transaction_aborts_total",
+                "Aborted transactions, by cause.",
+            ),
+            retries: counter(
+                &registry,
+                "lifetide_transaction_retries_total",
+                "Calls to the broker made again because the first did not settle.",
+            ),
+            phases: phases(&registry),
+            transaction_events: histogram(
+                &registry,
+                "lifetide_transaction_events",
+                "Inputs consumed by a committed transaction.",
+                &TRANSACTION_EVENTS_BUCKETS,
+            ),
+            revokes: histogram(
+                &registry,
+                "lifetide_revoke_seconds",
+                "From a revocation to its acknowledgement; compare with the budget.",
+                &REVOKE_BUCKETS_SECONDS,
+            ),
+            revoke_budget: gauge(
+                &registry,
+                "lifetide_revoke_budget_seconds",
+                "What a revocation may take before the open transaction is aborted.",
+            ),
+            queue_depth: queue_depth(&registry),
+            ready: ready(&registry),
+            board,
+            registry,
+        }
+    }
+
+    /// A transaction was committed: counts what was in it.
+    pub fn transaction_committed(&self, tally: &Tally) {
+        self.transactions.get(Outcome::Committed).inc();
+        #[expect(clippy::cast_precision_loss, reason = "a transaction is bounded far below 2^53")]
+        self.transaction_events.observe(tally.n_inputs() as f64);
+        self.counters.add(tally);
+    }
+
+    /// The inputs consumed by committed transactions, whatever came of them.
+    pub fn n_inputs(&self) -> u64 {
+        self.counters.n_inputs()
+    }
+
+    /// A transaction was aborted; its tally is dropped.
+    pub fn transaction_aborted(&self, cause: AbortCause) {
+        self.transactions.get(Outcome::Aborted).inc();
+        self.aborts.get(cause).inc();
+    }
+
+    /// A transaction failed for good; the process is about to exit.
+    pub fn transaction_failed(&self) {
+        self.transactions.get(Outcome::Failed).inc();
+    }
+
+    /// A call of the transaction's is made again.
+    pub fn transaction_retried(&self) {
+        self.retries.inc();
+    }
+
+    /// A phase of a transaction took this long, however it ended.
+    pub fn transaction_phase(&self, phase: Phase, elapsed: Duration) {
+        self.phases.get(phase).observe(elapsed.as_secs_f64());
+    }
+
+    /// A revocation was acknowledged this long after it came.
+    pub fn revoked(&self, elapsed: Duration) {
+        self.revokes.observe(elapsed.as_secs_f64());
+    }
+
+    /// States what a revocation may take.
+    pub fn set_revoke_budget(&self, budget: Duration) {
+        self.revoke_budget.set(budget.as_secs_f64());
+    }
+
+    /// The gauges of a partition that was just assigned; drop them when it is revoked or lost.
+    pub fn own_partition(&self, partition: i32) -> PartitionGauges {
+        self.board.own(partition)
+    }
+
+    /// What the broker says of an input partition: its last stable offset and its high watermark,
+    /// each the offset after the last. Ignored for a partition that this process does not own.
+    pub fn input_ends(&self, partition: i32, offset_stable: i64, offset_high: i64) {
+        self.board.input_ends(partition, offset_stable, offset_high);
+    }
+
+    /// The gauge of how many inputs wait between a lane's source thread and its engine.
+    pub fn queue_depth(&self, lane: usize) -> IntGauge {
+        self.queue_depth.with_label_values(&[&lane.to_string()])
+    }
+
+    /// Everything in Prometheus' text format, with what readiness says at this moment.
+    ///
+    /// # Panics
+    /// Never: every registered family has a name and a metric.
+    pub fn text(&self, is_ready: bool) -> String {
+        self.ready.set(i64::from(is_ready));
+        encode(&self.registry)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn encode(registry: &Registry) -> String {
+    TextEncoder::new()
+        .encode_to_string(&registry.gather())
+        .expect("a registry gathers no family without a name or a sample")
+}
+
+fn register(registry: &Registry, collector: impl Collector + 'static) {
+    registry.register(Box::new(collector)).expect(CONSTANT);
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::new(name, help).expect(CONSTANT);
+    register(registry, gauge.clone());
+    gauge
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    let histogram = Histogram::with_opts(options).expect(CONSTANT);
+    register(registry, histogram.clone());
+    histogram
+}
+
+fn phases(registry: &Registry) -> By<Phase, Histogram> {
+    let options = HistogramOpts::new(
+        "lifetide_transaction_phase_seconds",
+        "What each phase of a transaction takes.",
+    );
+    let options = options.buckets(PHASE_BUCKETS_SECONDS.to_vec());
+    let vec = HistogramVec::new(options, Phase::NAMES).expect(CONSTANT);
+    register(registry, vec.clone());
+    By::new(|phase: Phase| vec.with_label_values(&phase.texts()))
+}
+
+fn queue_depth(registry: &Registry) -> IntGaugeVec {
+    let options = Opts::new(
+        "lifetide_lane_queue_depth",
+        "Inputs that wait between a lane's source thread and its engine.",
+    );
+    let vec = IntGaugeVec::new(options, &["lane"]).expect(CONSTANT);
+    register(registry, vec.clone());
+    vec
+}
+
+fn ready(registry: &Registry) -> IntGauge {
+    let help = "1 when every lane has joined its group and restored its partitions.";
+    let ready = IntGauge::new("lifetide_ready", help).expect(CONSTANT);
+    register(registry, ready.clone());
+    ready
+}
+
+fn restore_counters(registry: &Registry) -> RestoreCounters {
+    RestoreCounters {
+        records: counter(
+            registry,
+            "lifetide_restore_records_total",
+            "Changelog records applied by restores.",
+        ),
+        seconds: histogram(
+            registry,
+            "lifetide_restore_seconds",
+            "From a partition's assignment until it ran again.",
+            &RESTORE_BUCKETS_SECONDS,
+        ),
+    }
+}
+
+/// What never changes while the process runs.
+fn describe_process(registry: &Registry) {
+    let options = Opts::new("lifetide_build_info", "Always 1; the version is in the label.");
+    let version = env!("CARGO_PKG_VERSION");
+    let build = Gauge::with_opts(options.const_label("version", version)).expect(CONSTANT);
+    build.set(1.0);
+    register(registry, build);
+    let started = gauge(
+        registry,
+        "lifetide_process_start_time_seconds",
+        "When the process started, in seconds since 1970.",
+    );
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    started.set(since.as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests;
