@@ -4,6 +4,7 @@
 pub mod calendar;
 pub mod churn;
 pub mod clv;
+pub mod config;
 pub mod customer;
 pub mod event;
 pub mod http;
@@ -11,4 +12,5 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod money;
 pub mod pipeline;
+pub mod plan;
 pub mod record;
