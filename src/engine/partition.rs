@@ -1,0 +1,373 @@
+//! One input partition: committed state, what the open transaction stages over it, and its stream
+//! time. It decides nothing about a customer (the pipeline does) and nothing about transactions.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+
+use super::port::{Failure, Outgoing, Rejected, Restored, Topic};
+use super::stage::{Stage, Touched};
+use super::timers::{TIMER_BYTES, Timers};
+use super::work::Work;
+use crate::churn::Cause;
+use crate::config::Emit;
+use crate::customer::Source;
+use crate::event::{Body, Event};
+use crate::metrics::Figures;
+use crate::pipeline::{Clock, Pipeline, Raise};
+use crate::record::changelog::{self, Key};
+use crate::record::dead_letter::{DeadLetter, Refused};
+use crate::record::erased::{self, ErasedHash};
+use crate::record::marker::{CODEC_VERSION, Ground, Marker};
+use crate::store::{Customers, hash_of};
+
+/// The state of one input partition.
+#[derive(Debug)]
+pub struct Partition {
+    number: i32,
+    committed: Arc<Customers>,
+    timers: Timers,
+    erased: BTreeMap<ErasedHash, i64>,
+    position: Position,
+    position_committed: Position,
+    stage: Stage,
+    writes: Vec<Write>,
+}
+
+/// How far a partition has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Position {
+    stream_time_ms: Option<i64>,
+    offset_next: Option<i64>,
+}
+
+/// A customer's value on its way from the changelog into the store.
+#[derive(Debug)]
+struct Write {
+    index: usize,
+    value: Option<Vec<u8>>,
+}
+
+impl Partition {
+    /// A partition as it was committed.
+    pub fn new(restored: Restored) -> Self {
+        let position = Position {
+            stream_time_ms: restored.marker.and_then(|marker| marker.stream_time_ms),
+            offset_next: restored.offset_next,
+        };
+        Self {
+            number: restored.partition,
+            committed: restored.customers,
+            timers: restored.timers,
+            erased: restored.erased,
+            position,
+            position_committed: position,
+            stage: Stage::default(),
+            writes: Vec::new(),
+        }
+    }
+
+    /// The committed customers.
+    pub fn customers(&self) -> &Arc<Customers> {
+        &self.committed
+    }
+
+    /// The next offset to read.
+    pub fn offset_next(&self) -> Option<i64> {
+        self.position.offset_next
+    }
+
+    /// Stream time: the largest accepted `occurred_at`, or the last fired timer's due time if
+    /// later.
+    pub fn stream_time_ms(&self) -> Option<i64> {
+        self.position.stream_time_ms
+    }
+
+    /// The size of the committed state: customers with their timers, all in.
+    pub fn figures(&self, pipeline: &Pipeline) -> Figures {
+        let n_timers = self.timers.len() as u64;
+        let today = self.position.stream_time_ms.map(|at_ms| pipeline.rules().calendar.day(at_ms));
+        Figures {
+            n_customers: self.committed.n_customers().unsigned_abs(),
+            store_bytes: self.committed.n_bytes().unsigned_abs() + n_timers * TIMER_BYTES,
+            n_timers_pending: n_timers,
+            n_timers_due: today.map_or(0, |today| self.timers.n_due(today) as u64),
+        }
+    }
+
+    /// Whether the open transaction has anything of this partition.
+    pub fn is_staged(&self) -> bool {
+        !self.stage.is_empty()
+    }
+
+    /// Takes note that the record at `offset` is about to be processed: an abort reads it again.
+    pub fn enter(&mut self, offset: i64) {
+        self.stage.offset_first.get_or_insert(offset);
+    }
+
+    /// Takes note that the record at `offset` is read.
+    ///
+    /// # Panics
+    /// If offsets go back: the reader and this state disagree, and going on would count twice.
+    pub fn read(&mut self, offset: i64) {
+        let expected = self.position.offset_next;
+        assert!(
+            expected.is_none_or(|expected| offset >= expected),
+            "partition `{}` went back to offset `{offset}`, expected `{expected:?}` or later",
+            self.number
+        );
+        self.position.offset_next = Some(offset + 1);
+    }
+
+    /// Stages a record that cannot be accepted as a dead letter.
+    ///
+    /// # Errors
+    /// What the way out says.
+    pub fn reject(
+        &mut self,
+        rejected: Rejected,
+        offset: i64,
+        topic: &str,
+        work: &mut Work<'_>,
+    ) -> Result<(), Failure> {
+        let Rejected { rejection, key, payload, headers } = rejected;
+        work.tally.rejection(rejection.reason);
+        work.tally.dead_letter();
+        let refused = Refused {
+            topic,
+            partition: self.number,
+            offset,
+            key: key.as_deref(),
+            payload: payload.as_deref(),
+            headers,
+        };
+        let letter = DeadLetter::new(refused, &rejection);
+        (work.out)(Outgoing {
+            topic: Topic::DeadLetters,
+            partition: None,
+            key: letter.key.as_deref(),
+            value: letter.payload.as_deref(),
+            headers: &letter.headers,
+        })
+    }
+
+    /// Whether the event is neither of an erased customer nor there already. Only such an event may
+    /// move time.
+    pub fn admits(&mut self, event: &Event, offset: i64, work: &mut Work<'_>) -> bool {
+        let hash = erased::hash_of(&event.customer_id);
+        let staged = self.stage.erased.get(&hash).copied();
+        let erased_at_ms = staged.unwrap_or_else(|| self.erased.get(&hash).copied());
+        if erased_at_ms.is_some_and(|at_ms| event.occurred_at_ms <= at_ms) {
+            work.tally.erased();
+            return false;
+        }
+        let fingerprint = event.fingerprint(self.number, offset);
+        let index = self.touch(&event.customer_id);
+        let customer = self.stage.get_mut(index).customer.as_ref();
+        if customer.is_some_and(|customer| customer.path.remembers(fingerprint)) {
+            work.tally.duplicate();
+            return false;
+        }
+        true
+    }
+
+    /// Whether a timer is due by `until_ms`.
+    pub fn is_due(&self, pipeline: &Pipeline, until_ms: i64) -> bool {
+        let today = pipeline.rules().calendar.day(until_ms);
+        self.timers.first().is_some_and(|(day, _)| day <= today)
+    }
+
+    /// Fires the timers of the earliest due day and hash. The caller has asked whether one is due,
+    /// and may end the transaction between two calls.
+    ///
+    /// # Errors
+    /// What the way out says.
+    ///
+    /// # Panics
+    /// If a timer belongs to nobody: state and index disagree.
+    pub fn fire_next(&mut self, clock: Clock, work: &mut Work<'_>) -> Result<(), Failure> {
+        let Some((day, hash)) = self.timers.first() else { return Ok(()) };
+        let due_ms = work.pipeline.rules().calendar.start_ms(day);
+        self.advance(work.pipeline, due_ms);
+        let stream_ms = self.position.stream_time_ms.unwrap_or(due_ms);
+        let mut ids: Vec<Box<str>> = Vec::new();
+        self.committed.visit(hash, |entry| ids.push(entry.id.into()));
+        for id in ids {
+            self.touch(&id);
+        }
+        let candidates: Vec<usize> = self.stage.with_hash(hash).collect();
+        let mut n_fired = 0;
+        for index in candidates {
+            let touched = self.stage.get_mut(index);
+            if touched.due != Some(day) {
+                continue;
+            }
+            let customer = touched.customer.as_mut().expect("only a customer has a timer");
+            let raise = work.pipeline.fire(&touched.id, customer, due_ms, stream_ms, clock);
+            work.tally.timer_fired();
+            n_fired += 1;
+            self.publish(index, Cause::Time, &raise, work)?;
+        }
+        assert!(n_fired > 0, "the timer of day `{day}` and hash `{hash}` belongs to nobody");
+        Ok(())
+    }
+
+    /// Applies an admitted event whose earlier timers have fired.
+    ///
+    /// # Errors
+    /// What the way out says.
+    pub fn apply_event(
+        &mut self,
+        event: &Event,
+        offset: i64,
+        work: &mut Work<'_>,
+    ) -> Result<(), Failure> {
+        work.tally.event(event.kind());
+        self.advance(work.pipeline, event.occurred_at_ms);
+        if matches!(event.body, Body::CustomerErased) {
+            return self.erase(event, work);
+        }
+        let stream_ms = self.position.stream_time_ms.unwrap_or(event.occurred_at_ms);
+        let source = Source { partition: self.number, offset };
+        let index = self.touch(&event.customer_id);
+        let customer = self.stage.get_mut(index).customer.get_or_insert_default();
+        let raise = work.pipeline.apply(customer, event, source, stream_ms);
+        raise.map_or(Ok(()), |raise| self.publish(index, Cause::Event, &raise, work))
+    }
+
+    /// Sends what is due at the end of a transaction: pending scores, the changelog and the marker.
+    ///
+    /// # Errors
+    /// What the way out says.
+    ///
+    /// # Panics
+    /// If nothing was ever read: then there is nothing to commit either.
+    pub fn close(&mut self, ground: &Ground, work: &mut Work<'_>) -> Result<(), Failure> {
+        for (index, touched) in self.stage.touched().iter().enumerate() {
+            let Some(cause) = touched.cause else { continue };
+            if touched.customer.is_none() && !touched.is_committed {
+                continue;
+            }
+            if work.emit == Emit::Commit
+                && let Some(customer) = &touched.customer
+            {
+                work.score(&touched.id, customer, cause, None)?;
+            }
+            let value = touched.customer.as_ref().map(changelog::encode);
+            work.log(self.number, &Key::Customer(&touched.id), value.as_deref())?;
+            self.writes.push(Write { index, value });
+        }
+        for (hash, at_ms) in &self.stage.erased {
+            let value = at_ms.map(erased::encode);
+            work.log(self.number, &Key::Erased(*hash), value.as_deref())?;
+        }
+        let marker = Marker {
+            codec: CODEC_VERSION,
+            offset_next: self.position.offset_next.expect("something was read to be staged"),
+            stream_time_ms: self.position.stream_time_ms,
+            model: work.pipeline.model_label().to_owned(),
+            currency: ground.currency.code().to_owned(),
+            time_zone: ground.time_zone.clone(),
+            n_partitions: ground.n_partitions,
+        };
+        work.log(self.number, &Key::Marker, Some(&marker.to_json()))
+    }
+
+    /// The transaction is committed: what was staged is the state.
+    pub fn commit(&mut self) {
+        let mut stage = mem::take(&mut self.stage);
+        for Write { index, value } in self.writes.drain(..) {
+            let touched = stage.get_mut(index);
+            match value {
+                Some(value) => self.committed.put(&touched.id, touched.due, &value),
+                None => self.committed.remove(&touched.id),
+            }
+        }
+        for (hash, at_ms) in stage.erased {
+            match at_ms {
+                Some(at_ms) => self.erased.insert(hash, at_ms),
+                None => self.erased.remove(&hash),
+            };
+        }
+        self.position_committed = self.position;
+    }
+
+    /// The transaction is aborted: the state is as it was. Returns the offset to read again from.
+    pub fn roll_back(&mut self) -> Option<i64> {
+        let stage = mem::take(&mut self.stage);
+        self.writes.clear();
+        for touched in stage.touched() {
+            self.timers.change(touched.hash, touched.due, touched.due_committed);
+        }
+        self.position = self.position_committed;
+        self.position.offset_next.or(stage.offset_first)
+    }
+
+    fn touch(&mut self, id: &str) -> usize {
+        let hash = hash_of(id);
+        self.stage.find(id, hash).unwrap_or_else(|| {
+            let committed = self.committed.get(id, |entry| {
+                let customer = changelog::decode(entry.value).expect("restore checked every value");
+                (entry.due, customer)
+            });
+            self.stage.add(id, hash, committed)
+        })
+    }
+
+    /// Moves stream time on, and forgets erasures that are older than they must be remembered.
+    fn advance(&mut self, pipeline: &Pipeline, at_ms: i64) {
+        let before_ms = self.position.stream_time_ms;
+        let now_ms = before_ms.map_or(at_ms, |before_ms| before_ms.max(at_ms));
+        self.position.stream_time_ms = Some(now_ms);
+        let rules = pipeline.rules();
+        let today = rules.calendar.day(now_ms);
+        if before_ms.is_some_and(|before_ms| rules.calendar.day(before_ms) == today) {
+            return;
+        }
+        let kept_from_ms = rules.calendar.start_ms(today.plus(-rules.windows.erasure_memory_days));
+        for at_ms in self.stage.erased.values_mut() {
+            *at_ms = at_ms.filter(|at_ms| *at_ms >= kept_from_ms);
+        }
+        for (hash, at_ms) in &self.erased {
+            if *at_ms < kept_from_ms && !self.stage.erased.contains_key(hash) {
+                self.stage.erased.insert(*hash, None);
+            }
+        }
+    }
+
+    fn erase(&mut self, event: &Event, work: &mut Work<'_>) -> Result<(), Failure> {
+        let hash = erased::hash_of(&event.customer_id);
+        self.stage.erased.insert(hash, Some(event.occurred_at_ms));
+        let index = self.touch(&event.customer_id);
+        let touched = self.stage.get_mut(index);
+        self.timers.change(touched.hash, touched.due, None);
+        touched.due = None;
+        touched.customer = None;
+        touched.cause = Some(Cause::Event);
+        work.send(Topic::Scores, &event.customer_id, None)
+    }
+
+    /// Takes note of a changed customer and sends what it gave rise to.
+    fn publish(
+        &mut self,
+        index: usize,
+        cause: Cause,
+        raise: &Raise,
+        work: &mut Work<'_>,
+    ) -> Result<(), Failure> {
+        let Touched { id, hash, due, customer, cause: last, .. } = self.stage.get_mut(index);
+        let customer = customer.as_ref().expect("only a customer is published");
+        *last = Some(cause);
+        self.timers.change(*hash, *due, raise.due);
+        *due = raise.due;
+        work.tally.lifecycle(raise.lifecycle_before, raise.lifecycle);
+        for signal in &raise.signals {
+            work.tally.signal(signal.kind, signal.driver);
+            work.send(Topic::Signals, id, Some(&signal.json))?;
+        }
+        if work.emit == Emit::Event {
+            work.score(id, customer, cause, raise.reading.as_ref())?;
+        }
+        Ok(())
+    }
+}

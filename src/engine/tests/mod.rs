@@ -1,0 +1,16 @@
+//! The engine against a broker and a reader in memory: whatever fails, whenever it commits and
+//! wherever it is restarted, the outcome is the same. `broker`, `source` and `world` stand for what
+//! is outside the engine, `workload` makes the events, `outcome` compares; the other files are the
+//! tests.
+
+mod broker;
+mod erasure;
+mod outcome;
+mod ownership;
+mod poison;
+mod recount;
+mod sameness;
+mod source;
+mod time;
+mod workload;
+mod world;

@@ -1,0 +1,240 @@
+//! The committed customers of this process: what HTTP reads and the engine builds on. One engine
+//! thread writes a partition, and only after its transaction; any number of readers read. A
+//! customer is kept as the bytes of its changelog value, in one allocation with its id.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use dashmap::DashMap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::calendar::Day;
+
+/// The owned partitions of this process; shared by its lanes and HTTP.
+#[derive(Debug, Default)]
+pub struct Store {
+    partitions: DashMap<i32, Arc<Customers>>,
+}
+
+impl Store {
+    /// Shows a restored partition to readers.
+    pub fn insert(&self, partition: i32, customers: Arc<Customers>) {
+        self.partitions.insert(partition, customers);
+    }
+
+    /// Takes a partition away when another member may own it. A lane that hears late that it lost a
+    /// partition does not take away what another lane of this process has restored since.
+    pub fn remove(&self, partition: i32, customers: &Arc<Customers>) {
+        self.partitions.remove_if(&partition, |_, shown| Arc::ptr_eq(shown, customers));
+    }
+
+    /// The owned partitions, ascending.
+    pub fn owned(&self) -> Vec<i32> {
+        let mut owned: Vec<i32> = self.partitions.iter().map(|entry| *entry.key()).collect();
+        owned.sort_unstable();
+        owned
+    }
+
+    /// Looks for a customer in every owned partition: only the producer knows how it spreads keys.
+    pub fn find(&self, id: &str) -> Option<(i32, Vec<u8>)> {
+        self.owned().into_iter().find_map(|partition| {
+            let customers = self.partitions.get(&partition)?;
+            Some((partition, customers.get(id, |entry| entry.value.to_vec())?))
+        })
+    }
+}
+
+/// The hash under which a customer lies in the store and in the timer index. Two ids may share one:
+/// whoever looks by hash compares ids.
+pub fn hash_of(id: &str) -> u64 {
+    xxh3_64(id.as_bytes())
+}
+
+/// The committed customers of one partition: hash of the id → the customers with that hash.
+#[derive(Debug, Default)]
+pub struct Customers {
+    buckets: DashMap<u64, Bucket>,
+    count: AtomicI64,
+    bytes: AtomicI64,
+}
+
+/// Memory of a map slot: hash, pointer, length and control byte at hashbrown's mean load.
+const SLOT_BYTES: i64 = (8 + 16 + 1) * 10 / 7;
+/// What the allocator adds to an allocation.
+const ALLOCATION_BYTES: i64 = 8;
+
+impl Customers {
+    /// Reads the customer, if it is here, through `read`.
+    pub fn get<T>(&self, id: &str, read: impl FnOnce(Entry<'_>) -> T) -> Option<T> {
+        let bucket = self.buckets.get(&hash_of(id))?;
+        bucket.entries().find(|entry| entry.id == id).map(read)
+    }
+
+    /// Calls `visit` with every customer that lies under `hash`.
+    pub fn visit(&self, hash: u64, visit: impl FnMut(Entry<'_>)) {
+        if let Some(bucket) = self.buckets.get(&hash) {
+            bucket.entries().for_each(visit);
+        }
+    }
+
+    /// Puts the customer's value in place of the former one, with the day of its timer.
+    pub fn put(&self, id: &str, due: Option<Day>, value: &[u8]) {
+        self.change(id, Some(Entry { id, due, value }));
+    }
+
+    /// Takes the customer out.
+    pub fn remove(&self, id: &str) {
+        self.change(id, None);
+    }
+
+    fn change(&self, id: &str, new: Option<Entry<'_>>) {
+        let hash = hash_of(id);
+        let mut bucket = self.buckets.entry(hash).or_default();
+        let before = bucket.measure();
+        *bucket = bucket.with(id, new);
+        let after = bucket.measure();
+        let is_empty = bucket.0.is_empty();
+        drop(bucket);
+        if is_empty {
+            self.buckets.remove(&hash);
+        }
+        self.count.fetch_add(after.0 - before.0, Ordering::Relaxed);
+        self.bytes.fetch_add(after.1 - before.1, Ordering::Relaxed);
+    }
+
+    /// Calls `visit` with every customer, in no order.
+    #[cfg(test)]
+    pub(crate) fn visit_all(&self, mut visit: impl FnMut(Entry<'_>)) {
+        for bucket in &self.buckets {
+            bucket.entries().for_each(&mut visit);
+        }
+    }
+
+    /// How many there are.
+    pub fn n_customers(&self) -> i64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Their memory in bytes: ids, values, map slots and the allocator's share.
+    pub fn n_bytes(&self) -> i64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A customer as it lies in the store.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The customer's id.
+    pub id: &'a str,
+    /// The day of the customer's timer: kept beside the value so that the index can be changed
+    /// without judging the customer anew.
+    pub due: Option<Day>,
+    /// The changelog value.
+    pub value: &'a [u8],
+}
+
+/// The customers of one hash, one after the other: id length, due day (4 bytes), value length
+/// (4 bytes), id, value. More than one is a collision of 64-bit hashes.
+#[derive(Debug, Default)]
+struct Bucket(Box<[u8]>);
+
+/// Stands for "no timer" in a bucket.
+const NEVER: Day = Day(i32::MAX);
+
+impl Bucket {
+    const HEADER_BYTES: usize = 9;
+
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut rest = &*self.0;
+        std::iter::from_fn(move || {
+            let (header, tail) = rest.split_first_chunk::<{ Self::HEADER_BYTES }>()?;
+            let [id_len, d0, d1, d2, d3, value_len @ ..] = *header;
+            let (id, tail) = tail.split_at(usize::from(id_len));
+            let (value, tail) = tail.split_at(u32::from_le_bytes(value_len) as usize);
+            rest = tail;
+            let id = std::str::from_utf8(id).expect("an id went in as text");
+            let due = Some(Day(i32::from_le_bytes([d0, d1, d2, d3]))).filter(|due| *due != NEVER);
+            Some(Entry { id, due, value })
+        })
+    }
+
+    fn with(&self, id: &str, new: Option<Entry<'_>>) -> Self {
+        let added = new.map_or(0, |new| Self::HEADER_BYTES + new.id.len() + new.value.len());
+        let mut bytes = Vec::with_capacity(added);
+        for entry in self.entries().filter(|entry| entry.id != id).chain(new) {
+            bytes.push(u8::try_from(entry.id.len()).expect("an id has at most 128 bytes"));
+            bytes.extend_from_slice(&entry.due.unwrap_or(NEVER).0.to_le_bytes());
+            let value_len = u32::try_from(entry.value.len()).expect("a value is bounded");
+            bytes.extend_from_slice(&value_len.to_le_bytes());
+            bytes.extend_from_slice(entry.id.as_bytes());
+            bytes.extend_from_slice(entry.value);
+        }
+        Self(bytes.into_boxed_slice())
+    }
+
+    /// Customers and bytes.
+    fn measure(&self) -> (i64, i64) {
+        if self.0.is_empty() {
+            return (0, 0);
+        }
+        let n_customers = self.entries().fold(0, |count, _| count + 1);
+        let n_bytes = i64::try_from(self.0.len().next_multiple_of(16)).unwrap_or(i64::MAX);
+        (n_customers, n_bytes + ALLOCATION_BYTES + SLOT_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(customers: &Customers, id: &str) -> Option<(Option<Day>, Vec<u8>)> {
+        customers.get(id, |entry| (entry.due, entry.value.to_vec()))
+    }
+
+    #[test]
+    fn a_customer_is_found_replaced_and_removed() {
+        let customers = Customers::default();
+        assert_eq!(value(&customers, "ada"), None);
+        customers.put("ada", Some(Day(7)), b"one");
+        customers.put("bob", None, b"");
+        customers.put("ada", Some(Day(-8)), b"two");
+        assert_eq!(value(&customers, "ada"), Some((Some(Day(-8)), b"two".to_vec())));
+        assert_eq!(value(&customers, "bob"), Some((None, Vec::new())));
+        assert_eq!(customers.n_customers(), 2);
+        customers.remove("ada");
+        customers.remove("nobody");
+        assert_eq!(value(&customers, "ada"), None);
+        assert_eq!(customers.n_customers(), 1);
+        customers.remove("bob");
+        assert_eq!((customers.n_customers(), customers.n_bytes()), (0, 0));
+        assert!(customers.buckets.is_empty());
+    }
+
+    #[test]
+    fn customers_whose_hashes_collide_stay_apart() {
+        let put = |bucket: Bucket, id, value| bucket.with(id, Some(Entry { id, due: None, value }));
+        let both = put(put(Bucket::default(), "ada", b"1"), "bob", b"22");
+        assert_eq!(both.measure().0, 2);
+        let changed = put(both, "ada", b"333");
+        let seen: Vec<_> = changed.entries().map(|entry| (entry.id, entry.value)).collect();
+        assert_eq!(seen, [("bob", b"22".as_slice()), ("ada", b"333".as_slice())]);
+        let left = changed.with("bob", None);
+        assert_eq!(left.entries().map(|entry| entry.id).collect::<Vec<_>>(), ["ada"]);
+        assert!(left.with("ada", None).0.is_empty());
+    }
+
+    #[test]
+    fn only_owned_partitions_are_searched() {
+        let store = Store::default();
+        let customers = Arc::new(Customers::default());
+        customers.put("ada", None, b"1");
+        store.insert(3, Arc::clone(&customers));
+        store.insert(1, Arc::default());
+        assert_eq!(store.owned(), [1, 3]);
+        assert_eq!(store.find("ada"), Some((3, b"1".to_vec())));
+        store.remove(3, &Arc::default());
+        assert!(store.find("ada").is_some());
+        store.remove(3, &customers);
+        assert_eq!(store.find("ada"), None);
+    }
+}
