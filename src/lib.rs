@@ -9,6 +9,7 @@ pub mod customer;
 pub mod engine;
 pub mod event;
 pub mod http;
+pub mod kafka;
 pub mod lifecycle;
 pub mod metrics;
 pub mod money;

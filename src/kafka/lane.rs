@@ -1,0 +1,221 @@
+//! One lane: a thread that polls, a thread that processes, a steward beside them, and the bounded
+//! queues between. Built in the order that recovery needs: fence, then join the group.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tracing::info;
+
+use super::callbacks::Callbacks;
+use super::clients::{self, Identity};
+use super::ownership::Ownership;
+use super::sink::Sink;
+use super::source::Source;
+use super::steward::{ERRANDS_MAX, Ends, Errand, Shared, Steward};
+use crate::config::Config;
+use crate::engine::{Command, Engine, Flow, Input, Options, Transactions};
+use crate::event::Intake;
+use crate::lifecycle::{Lane, LaneState, Shutdown};
+use crate::metrics::Metrics;
+use crate::pipeline::Pipeline;
+use crate::store::Store;
+
+/// Inputs that may wait for the engine: batches of at most 256 records.
+const INPUTS_MAX: usize = 64;
+/// Commands that may wait for the source: at most two for each partition at a time.
+const COMMANDS_MAX: usize = 8192;
+/// How long the engine waits when no transaction is open.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// What all lanes of a process share.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What an engine is built for.
+    pub options: Options,
+    /// The committed customers.
+    pub store: Arc<Store>,
+    /// What Prometheus is told.
+    pub metrics: Arc<Metrics>,
+    /// Asks everyone to stop.
+    pub shutdown: Shutdown,
+}
+
+/// Runs lane number `lane` on this thread until shutdown.
+///
+/// # Errors
+/// A sentence that says why the lane could not go on.
+pub fn run(
+    common: &Common,
+    lane: u32,
+    mut pipeline: impl FnMut() -> Pipeline,
+    health: &Lane,
+) -> Result<(), String> {
+    let kafka = &common.config.kafka;
+    let identity = Identity::new(kafka, lane);
+    let producer =
+        Sink::connect(kafka, &identity, &common.metrics).map_err(|failure| failure.to_string())?;
+    let (inputs, inputs_end) = bounded(INPUTS_MAX);
+    let (commands, commands_end) = bounded(COMMANDS_MAX);
+    let (errands, errands_end) = bounded(ERRANDS_MAX);
+    let ownership = Arc::new(Ownership::default());
+    let ends = Arc::new(Ends::default());
+    let consumer = consumer(common, lane, &identity, &ownership, &inputs, errands)?;
+    let shared = Shared {
+        errands: errands_end,
+        inputs: inputs.clone(),
+        ends: Arc::clone(&ends),
+        ownership: Arc::clone(&ownership),
+        metrics: Arc::clone(&common.metrics),
+        member: identity.member.clone(),
+    };
+    let ground = common.options.ground.clone();
+    let mut steward = Steward::new(kafka, shared, pipeline(), ground)?;
+    let sink = Sink::new(
+        producer,
+        Arc::clone(&consumer),
+        Arc::clone(&ownership),
+        Arc::clone(&common.metrics),
+        health.clone(),
+        kafka,
+    );
+    // Only now: whoever had this identity before is fenced, so nobody else can commit for it.
+    consumer
+        .subscribe(&[&kafka.input_topic])
+        .map_err(|error| format!("failed to subscribe to `{}`: {error}", kafka.input_topic))?;
+    let settled = Arc::clone(&ownership);
+    let defects = inputs.clone();
+    let own = pipeline();
+    let intake = own.rules().intake.clone();
+    let mut source = source(common, consumer, ownership, inputs, commands_end, ends, intake);
+    let mut engine = Engine::new(
+        common.options.clone(),
+        own,
+        Arc::clone(&common.store),
+        sink,
+        Arc::clone(&common.metrics),
+        commands,
+    );
+    let queue = common.metrics.queue_depth(lane as usize);
+    let stewarding = spawn(&format!("steward-{lane}"), defects.clone(), move || steward.run());
+    let shutdown = common.shutdown.clone();
+    let sourcing = spawn(&format!("source-{lane}"), defects, move || source.run(&shutdown));
+    let outcome = process(&mut engine, &inputs_end, |engine| {
+        queue.set(i64::try_from(inputs_end.len()).unwrap_or(i64::MAX));
+        let is_settled = settled.is_settled(engine.n_running());
+        health.set(if is_settled { LaneState::Ready } else { LaneState::Restoring });
+        health.turned();
+    });
+    if outcome.is_err() {
+        common.shutdown.request();
+    }
+    // Dropped before the consumer closes: nobody can be waiting for the engine then.
+    drop((inputs_end, engine));
+    join(sourcing, "source")?;
+    join(stewarding, "steward")?;
+    info!(lane, "lane closed");
+    outcome
+}
+
+/// The lane's group member, not subscribed yet.
+fn consumer(
+    common: &Common,
+    lane: u32,
+    identity: &Identity,
+    ownership: &Arc<Ownership>,
+    inputs: &Sender<Input>,
+    errands: Sender<Errand>,
+) -> Result<Arc<BaseConsumer<Callbacks>>, String> {
+    let callbacks = Callbacks {
+        lane,
+        ownership: Arc::clone(ownership),
+        inputs: inputs.clone(),
+        errands,
+        metrics: Arc::clone(&common.metrics),
+        n_partitions: common.options.ground.n_partitions,
+        revoke_budget: Duration::from_millis(common.options.revoke_budget_ms),
+        backlog: Mutex::default(),
+    };
+    clients::source(&common.config.kafka, identity)
+        .create_with_context(callbacks)
+        .map(Arc::new)
+        .map_err(|error| format!("failed to create the consumer: {error}"))
+}
+
+fn source(
+    common: &Common,
+    consumer: Arc<BaseConsumer<Callbacks>>,
+    ownership: Arc<Ownership>,
+    inputs: Sender<Input>,
+    commands: Receiver<Command>,
+    ends: Arc<Ends>,
+    intake: Intake,
+) -> Source {
+    Source {
+        consumer,
+        ownership,
+        inputs,
+        commands,
+        intake,
+        topic: common.config.kafka.input_topic.clone(),
+        ends,
+        idle_lag_ms: common.config.processing.idle_lag_s.map(|lag_s| i64::from(lag_s) * 1000),
+        pending: BTreeMap::new(),
+        ticked_at: Instant::now(),
+        never: crossbeam_channel::never(),
+    }
+}
+
+/// The engine's loop: one input, or the time to commit.
+fn process<T: Transactions>(
+    engine: &mut Engine<T>,
+    inputs: &Receiver<Input>,
+    show: impl Fn(&Engine<T>),
+) -> Result<(), String> {
+    let began = Instant::now();
+    let now_ms = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    loop {
+        let wait = engine.commit_due_in_ms(now_ms()).map_or(IDLE, Duration::from_millis);
+        match inputs.recv_timeout(wait) {
+            Ok(input) => {
+                if engine.handle(input, now_ms())? == Flow::Stop {
+                    return Ok(());
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err("the thread that polls has ended".to_owned());
+            }
+        }
+        engine.turn(now_ms())?;
+        show(engine);
+    }
+}
+
+/// A thread whose defect ends the lane: without it the engine would wait forever.
+fn spawn(
+    name: &str,
+    inputs: Sender<Input>,
+    work: impl FnOnce() + Send + 'static,
+) -> JoinHandle<()> {
+    let sentence = format!("the thread `{name}` met a defect and has stopped");
+    let work = move || {
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            inputs.send(Input::Failed(sentence)).ok();
+        }
+    };
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .expect("the system has room for a few threads")
+}
+
+fn join(thread: JoinHandle<()>, name: &str) -> Result<(), String> {
+    thread.join().map_err(|_| format!("the {name} thread panicked"))
+}

@@ -1,0 +1,20 @@
+//! Everything that speaks to Kafka: `lane` puts the parts together; `source` and `callbacks` read,
+//! `sink` commits, `steward` and `restore` ask and read back beside them. Each blocking call of
+//! librdkafka is made on a thread of our own: no futures, no wakers that could be lost. `feed`,
+//! `tail` and `embedded` are no part of a lane: a producer, a reader and a broker for `demo`.
+
+pub mod admin;
+mod callbacks;
+pub mod clients;
+mod cover;
+pub mod embedded;
+pub mod feed;
+pub mod lane;
+mod ownership;
+mod reading;
+mod restore;
+mod sink;
+mod source;
+mod steward;
+pub mod tail;
+pub mod topics;

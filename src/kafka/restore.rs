@@ -1,0 +1,300 @@
+//! Reads the state of partitions back from the changelog: stable first, then read to the end, then
+//! compared with the committed offset. Each partition is a small state machine of its own, so that
+//! one that waits holds up no other. Runs on the steward's thread.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::{info, warn};
+
+use super::clients::{self, Quiet};
+use super::reading::{Reading, not_deleted, start};
+use super::steward::ASK;
+use crate::config::Kafka;
+use crate::engine::Restored;
+use crate::engine::timers::Timers;
+use crate::metrics::PartitionGauges;
+use crate::pipeline::Pipeline;
+use crate::record::marker::Ground;
+
+/// Records read between two looks at errands.
+const RECORDS_PER_TURN: usize = 10_000;
+/// How long one turn waits for the first record.
+const WAIT: Duration = Duration::from_millis(20);
+/// How often a partition that waits for an open transaction is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a foreign open transaction may hold a restore up: transaction timeout, the broker's
+/// sweep, and twice that again before a person is asked.
+const STABLE_WAIT: Duration = Duration::from_mins(2);
+
+/// Restores the partitions of one lane.
+pub(super) struct Restorer {
+    consumer: BaseConsumer<Quiet>,
+    input_topic: String,
+    changelog_topic: String,
+    pipeline: Pipeline,
+    ground: Ground,
+    tasks: BTreeMap<i32, Task>,
+}
+
+/// One partition on its way back.
+#[derive(Debug)]
+struct Task {
+    epoch: u64,
+    began: Instant,
+    looked_at: Option<Instant>,
+    reading: Option<Reading>,
+    gauges: Arc<PartitionGauges>,
+}
+
+impl std::fmt::Debug for Restorer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Restorer").field("tasks", &self.tasks).finish_non_exhaustive()
+    }
+}
+
+impl Restorer {
+    pub(super) fn new(
+        kafka: &Kafka,
+        consumer: BaseConsumer<Quiet>,
+        pipeline: Pipeline,
+        ground: Ground,
+    ) -> Self {
+        Self {
+            consumer,
+            input_topic: kafka.input_topic.clone(),
+            changelog_topic: kafka.changelog_topic.clone(),
+            pipeline,
+            ground,
+            tasks: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    pub(super) fn start(&mut self, partition: i32, epoch: u64, gauges: Arc<PartitionGauges>) {
+        self.forget(partition);
+        let task = Task { epoch, began: Instant::now(), looked_at: None, reading: None, gauges };
+        self.tasks.insert(partition, task);
+    }
+
+    pub(super) fn forget(&mut self, partition: i32) {
+        if self.tasks.remove(&partition).is_some_and(|task| task.reading.is_some()) {
+            self.unassign(partition);
+        }
+    }
+
+    /// Does a bounded piece of work; returns the partitions that are complete.
+    ///
+    /// # Errors
+    /// A sentence that says why a partition's state cannot be trusted, and the remedy.
+    pub(super) fn turn(
+        &mut self,
+        uncommitted: &BaseConsumer<Quiet>,
+    ) -> Result<Vec<Restored>, String> {
+        let mut restored = Vec::new();
+        let waiting: Vec<i32> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.reading.is_none())
+            .filter(|(_, task)| task.looked_at.is_none_or(|at| at.elapsed() >= LOOK))
+            .map(|(partition, _)| *partition)
+            .collect();
+        for partition in waiting {
+            if self.look(partition, uncommitted)? {
+                restored.push(self.finish(partition)?);
+            }
+        }
+        if self.tasks.values().any(|task| task.reading.is_some()) {
+            self.read(&mut restored)?;
+        }
+        Ok(restored)
+    }
+
+    /// Begins to read once everything up to the end is stable. Returns whether there is nothing to
+    /// read. The order matters: the offset first, then the end as uncommitted readers see it, for a
+    /// committed reader is shown an earlier one while transaction markers are on their way.
+    fn look(&mut self, partition: i32, uncommitted: &BaseConsumer<Quiet>) -> Result<bool, String> {
+        let asked = self.ask(partition, uncommitted);
+        let task = self.tasks.get_mut(&partition).expect("a task that waits is there");
+        let is_first = task.looked_at.is_none();
+        task.looked_at = Some(Instant::now());
+        let is_late = task.began.elapsed() > STABLE_WAIT;
+        match asked {
+            Ok((reading, stable)) if stable >= reading.end => {
+                let is_empty = reading.low >= reading.end;
+                task.gauges.restore_from(reading.low, reading.end);
+                task.reading = Some(reading);
+                if !is_empty {
+                    let mut partitions = TopicPartitionList::new();
+                    partitions
+                        .add_partition_offset(&self.changelog_topic, partition, Offset::Beginning)
+                        .and_then(|()| self.consumer.incremental_assign(&partitions))
+                        .map_err(|error| self.fault(partition, &error.to_string()))?;
+                }
+                Ok(is_empty)
+            }
+            Ok((reading, stable)) if is_late => {
+                let (end, topic) = (reading.end, &self.changelog_topic);
+                Err(self.fault(
+                    partition,
+                    &format!(
+                        "an open transaction has held `{topic}` at offset `{stable}` of `{end}` \
+                         for {} s; find and abort it (kafka-transactions.sh)",
+                        STABLE_WAIT.as_secs()
+                    ),
+                ))
+            }
+            Ok((reading, stable)) => {
+                if is_first {
+                    let end = reading.end;
+                    info!(partition, stable, end, "restore waits for an open transaction to end");
+                }
+                Ok(false)
+            }
+            Err(error) if is_late => Err(self.fault(partition, &error.to_string())),
+            Err(error) => {
+                warn!(partition, %error, "failed to ask for a partition's state; asking again");
+                Ok(false)
+            }
+        }
+    }
+
+    fn ask(
+        &self,
+        partition: i32,
+        uncommitted: &BaseConsumer<Quiet>,
+    ) -> Result<(Reading, i64), KafkaError> {
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition(&self.input_topic, partition);
+        let offsets = self.consumer.committed_offsets(partitions, ASK)?;
+        let committed = match offsets.find_partition(&self.input_topic, partition) {
+            Some(found) => {
+                found.error()?;
+                if let Offset::Offset(offset) = found.offset() { Some(offset) } else { None }
+            }
+            None => None,
+        };
+        let (input_low, _) = uncommitted.fetch_watermarks(&self.input_topic, partition, ASK)?;
+        let (low, end) = uncommitted.fetch_watermarks(&self.changelog_topic, partition, ASK)?;
+        let (_, stable) = self.consumer.fetch_watermarks(&self.changelog_topic, partition, ASK)?;
+        let reading = Reading {
+            committed,
+            input_low,
+            low,
+            end,
+            n_records: 0,
+            n_untold: 0,
+            changelog_next: low,
+            customers: Arc::default(),
+            timers: Timers::default(),
+            erased: BTreeMap::new(),
+            marker: None,
+        };
+        Ok((reading, stable))
+    }
+
+    fn read(&mut self, restored: &mut Vec<Restored>) -> Result<(), String> {
+        let mut wait = WAIT;
+        for _ in 0..RECORDS_PER_TURN {
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    let partition = message.partition();
+                    let reading =
+                        self.tasks.get_mut(&partition).and_then(|task| task.reading.as_mut());
+                    let Some(reading) = reading else { continue };
+                    if let Err(fault) = reading.take(&message, &self.pipeline) {
+                        let offset = message.offset();
+                        let fault = format!("offset `{offset}` of the changelog: {fault}");
+                        return Err(self.fault(partition, &fault));
+                    }
+                }
+                // The end is reported once, and everything up to the end asked for was stable
+                // before the reading began: so all of it has been read.
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    if self.tasks.get(&partition).is_some_and(|task| task.reading.is_some()) {
+                        self.unassign(partition);
+                        restored.push(self.finish(partition)?);
+                    }
+                }
+                Some(Err(error)) => {
+                    if error.rdkafka_error_code().is_some_and(clients::is_hopeless) {
+                        let topic = &self.changelog_topic;
+                        return Err(format!("failed to read the changelog `{topic}`: {error}"));
+                    }
+                    warn!(%error, "failed to read the changelog; trying again");
+                }
+                None => break,
+            }
+            wait = Duration::ZERO;
+        }
+        for task in self.tasks.values_mut() {
+            task.tell();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, partition: i32) -> Result<Restored, String> {
+        let mut task = self.tasks.remove(&partition).expect("a task that ends is there");
+        task.tell();
+        let reading = task.reading.expect("a task that ends has read");
+        let is_empty = reading.customers.n_customers() == 0 && reading.erased.is_empty();
+        if reading.marker.is_none() && !is_empty {
+            return Err(self.fault(
+                partition,
+                "it holds customers but no marker, so how far they have come is unknown: start \
+                 with a new group and changelog topic",
+            ));
+        }
+        let offset_next = start(reading.marker.as_ref(), reading.committed, &self.ground)
+            .and_then(|offset_next| not_deleted(offset_next, reading.input_low))
+            .map_err(|fault| self.fault(partition, &fault))?;
+        let elapsed = task.began.elapsed();
+        info!(
+            partition,
+            records = reading.n_records,
+            customers = reading.customers.n_customers(),
+            offset_next,
+            elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            "restored partition"
+        );
+        Ok(Restored {
+            partition,
+            epoch: task.epoch,
+            customers: reading.customers,
+            timers: reading.timers,
+            erased: reading.erased,
+            marker: reading.marker,
+            offset_next,
+        })
+    }
+
+    fn unassign(&self, partition: i32) {
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition(&self.changelog_topic, partition);
+        if let Err(error) = self.consumer.incremental_unassign(&partitions) {
+            warn!(partition, %error, "failed to stop reading a changelog partition");
+        }
+    }
+
+    fn fault(&self, partition: i32, what: &str) -> String {
+        format!("failed to restore partition `{partition}` from `{}`: {what}", self.changelog_topic)
+    }
+}
+
+impl Task {
+    /// Shows how far the reading has come.
+    fn tell(&mut self) {
+        if let Some(reading) = &mut self.reading {
+            self.gauges.restored_to(reading.changelog_next, reading.n_untold);
+            reading.n_untold = 0;
+        }
+    }
+}
