@@ -1,0 +1,143 @@
+//! One running processor: its lanes, its HTTP server and its end. `run` and `demo` start it; it
+//! wires the parts and has no rules of its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::net::TcpListener;
+use tracing::{error, info};
+
+use crate::config::Config;
+use crate::engine::Options;
+use crate::http::{self, Services, Token};
+use crate::kafka::lane::{self, Common};
+use crate::kafka::topics;
+use crate::lifecycle::{LaneState, Lanes, Shutdown};
+use crate::lookup::Finder;
+use crate::metrics::Metrics;
+use crate::plan::Plan;
+use crate::record::marker::Ground;
+
+/// A lane whose loop has not turned for so long is not alive: longer than any commit may block.
+const LANE_SILENCE_MAX: Duration = Duration::from_mins(1);
+
+/// Everything that one processor needs to run, checked and connected.
+#[derive(Debug)]
+pub struct Service {
+    common: Common,
+    plan: Plan,
+    lanes: Arc<Lanes>,
+    access: http::Access,
+}
+
+impl Service {
+    /// Looks at the cluster and puts the parts together; nothing runs yet.
+    ///
+    /// # Errors
+    /// What is missing on the cluster or in the configuration, with the remedy.
+    pub fn new(config: Config, plan: Plan, shutdown: Shutdown) -> Result<Self> {
+        let token = config.http.token_file.as_deref().map(Token::read).transpose()?;
+        let access = http::guard(config.http.listen, token)?;
+        let n_partitions = topics::input_partitions(&config.kafka).map_err(anyhow::Error::msg)?;
+        let processing = &config.processing;
+        let ground = Ground {
+            currency: processing.currency,
+            time_zone: processing
+                .time_zone
+                .iana_name()
+                .context("`processing.time_zone` has no IANA name; use one such as `UTC`")?
+                .to_owned(),
+            n_partitions,
+        };
+        let options = Options {
+            input_topic: config.kafka.input_topic.clone(),
+            emit: processing.emit,
+            commit_interval_ms: u64::from(processing.commit_interval_ms),
+            transaction_events_max: u64::from(processing.transaction_events_max),
+            transaction_bytes_max: u64::from(processing.transaction_bytes_max),
+            revoke_budget_ms: u64::from(config.kafka.revoke_budget_ms),
+            ground,
+        };
+        let metrics = Arc::new(Metrics::new());
+        metrics.set_revoke_budget(Duration::from_millis(options.revoke_budget_ms));
+        let lanes = Lanes::new(processing.workers as usize, LANE_SILENCE_MAX);
+        let (config, store) = (Arc::new(config), Arc::default());
+        let common = Common { config, options, store, metrics, shutdown };
+        Ok(Self { common, plan, lanes, access })
+    }
+
+    /// What the processor counts.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.common.metrics)
+    }
+
+    /// Runs until shutdown, then until everything is committed and closed. Call it on a thread of a
+    /// runtime whose other threads serve HTTP.
+    ///
+    /// # Errors
+    /// What the first lane to fail says. The others have stopped in order by then.
+    pub async fn run(self, listener: TcpListener) -> Result<()> {
+        let address = listener.local_addr().context("the listener has no address")?;
+        let finder = Finder::new(
+            Arc::clone(&self.common.store),
+            Arc::clone(&self.lanes),
+            self.common.options.ground.n_partitions,
+            self.plan.pipeline(),
+        );
+        let services = Services {
+            metrics: Arc::clone(&self.common.metrics),
+            lanes: Arc::clone(&self.lanes),
+            customers: Arc::new(finder),
+            access: self.access.clone(),
+            limits: http::Limits::default(),
+        };
+        let shutdown = &self.common.shutdown;
+        let server = tokio::spawn(http::serve(listener, services, shutdown.requested()));
+        let kafka = &self.common.config.kafka;
+        info!(
+            %address,
+            group = kafka.group_id,
+            input = kafka.input_topic,
+            lanes = self.common.config.processing.workers,
+            model = self.plan.pipeline().model_label(),
+            "started"
+        );
+        let failures = tokio::task::spawn_blocking(move || self.run_lanes()).await?;
+        server.await?.context("the HTTP server has failed")?;
+        if !failures.is_empty() {
+            bail!("{}", failures.join("\n"));
+        }
+        info!("stopped");
+        Ok(())
+    }
+
+    fn run_lanes(&self) -> Vec<String> {
+        let failures = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for number in 0..self.common.config.processing.workers {
+                let failures = &failures;
+                scope.spawn(move || {
+                    if let Err(failure) = self.run_lane(number) {
+                        error!(lane = number, "{failure}");
+                        failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+                    }
+                    // One lane alone is not what was asked for.
+                    self.common.shutdown.request();
+                });
+            }
+        });
+        failures.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run_lane(&self, number: u32) -> Result<(), String> {
+        let health = self.lanes.lane(number as usize);
+        health.set(LaneState::Starting);
+        let lane =
+            AssertUnwindSafe(|| lane::run(&self.common, number, || self.plan.pipeline(), &health));
+        catch_unwind(lane)
+            .unwrap_or_else(|_| Err(format!("lane `{number}` met a defect and has stopped")))
+    }
+}
