@@ -1,0 +1,153 @@
+//! The recount of a history, customer by customer, by the same pipeline as the processor's. Time is
+//! the events' alone. No I/O. Called by `commands::replay`.
+
+use std::collections::BTreeMap;
+
+use crate::calendar::Day;
+use crate::churn::Cause;
+use crate::customer::{Customer, Source};
+use crate::event::{Body, Event};
+use crate::pipeline::{Clock, Pipeline, Raise};
+
+/// An event with the stream time right after it, were all customers of the history one partition.
+#[derive(Debug)]
+struct Step {
+    event: Event,
+    stream_ms: i64,
+    offset: i64,
+}
+
+/// A history, sorted into customers.
+#[derive(Debug, Default)]
+pub struct Replay {
+    steps: BTreeMap<Box<str>, Vec<Step>>,
+    n_events: u64,
+    stream_ms: Option<i64>,
+}
+
+/// A customer at the end of the recount.
+#[derive(Debug)]
+pub struct Recounted {
+    /// The customer's id.
+    pub id: Box<str>,
+    /// The state.
+    pub customer: Customer,
+    /// What was raised on the way, in the order of time.
+    pub signals: Vec<Signal>,
+    /// Events that were there already.
+    pub n_duplicates: u64,
+}
+
+/// A signal that was raised on the way.
+#[derive(Debug)]
+pub struct Signal {
+    /// When, in milliseconds since 1970.
+    pub raised_at_ms: i64,
+    /// Its name.
+    pub kind: &'static str,
+    /// The record's value.
+    pub json: Vec<u8>,
+}
+
+impl Replay {
+    /// Takes the next event, in the order in which the history is to be played.
+    pub fn push(&mut self, event: Event) {
+        let at_ms = event.occurred_at_ms;
+        let stream_ms = self.stream_ms.map_or(at_ms, |stream_ms| stream_ms.max(at_ms));
+        self.stream_ms = Some(stream_ms);
+        let offset = i64::try_from(self.n_events).unwrap_or(i64::MAX);
+        self.n_events += 1;
+        let id = event.customer_id.clone();
+        self.steps.entry(id).or_default().push(Step { event, stream_ms, offset });
+    }
+
+    /// Stream time after the last event.
+    pub fn stream_ms(&self) -> Option<i64> {
+        self.stream_ms
+    }
+
+    /// Events taken.
+    pub fn n_events(&self) -> u64 {
+        self.n_events
+    }
+
+    /// Plays each customer's events in turn, ascending by id, with the timers that fall due between
+    /// them, then the timers due by what `until_ms` says for the customer. Customers who end up
+    /// erased are left out.
+    pub fn play(
+        self,
+        pipeline: &mut Pipeline,
+        until_ms: impl Fn(&str) -> i64,
+    ) -> impl Iterator<Item = Recounted> {
+        self.steps.into_iter().filter_map(move |(id, steps)| {
+            let until_ms = until_ms(&id);
+            Player { pipeline, id, customer: None, signals: Vec::new(), n_duplicates: 0, due: None }
+                .play(steps, until_ms)
+        })
+    }
+}
+
+struct Player<'a> {
+    pipeline: &'a mut Pipeline,
+    id: Box<str>,
+    customer: Option<Customer>,
+    signals: Vec<Signal>,
+    n_duplicates: u64,
+    due: Option<Day>,
+}
+
+impl Player<'_> {
+    fn play(mut self, steps: Vec<Step>, until_ms: i64) -> Option<Recounted> {
+        let mut erased_at_ms = None;
+        for Step { event, stream_ms, offset } in steps {
+            if erased_at_ms.is_some_and(|at_ms| event.occurred_at_ms <= at_ms) {
+                continue;
+            }
+            let source = Source { partition: 0, offset };
+            let fingerprint = event.fingerprint(source.partition, source.offset);
+            if self.customer.as_ref().is_some_and(|known| known.path.remembers(fingerprint)) {
+                self.n_duplicates += 1;
+                continue;
+            }
+            self.fire_until(stream_ms);
+            if matches!(event.body, Body::CustomerErased) {
+                erased_at_ms = Some(event.occurred_at_ms);
+                (self.customer, self.due) = (None, None);
+                continue;
+            }
+            let customer = self.customer.get_or_insert_default();
+            if let Some(raise) = self.pipeline.apply(customer, &event, source, stream_ms) {
+                self.take(raise);
+            }
+        }
+        self.fire_until(until_ms);
+        let Self { id, signals, n_duplicates, .. } = self;
+        self.customer.map(|customer| Recounted { id, customer, signals, n_duplicates })
+    }
+
+    fn fire_until(&mut self, until_ms: i64) {
+        while let Some((day, customer)) = self.due.zip(self.customer.as_mut()) {
+            let due_ms = self.pipeline.rules().calendar.start_ms(day);
+            if due_ms > until_ms {
+                return;
+            }
+            let raise = self.pipeline.fire(&self.id, customer, due_ms, due_ms, Clock::Event);
+            self.take(raise);
+        }
+    }
+
+    fn take(&mut self, raise: Raise) {
+        self.due = raise.due;
+        self.signals.extend(raise.signals.into_iter().map(|signal| Signal {
+            raised_at_ms: signal.raised_at_ms,
+            kind: signal.kind.as_str(),
+            json: signal.json,
+        }));
+    }
+}
+
+/// The score of a recounted customer: `cause` is time, and there is no source.
+pub fn score(pipeline: &mut Pipeline, recounted: &mut Recounted, as_of_ms: i64) -> Vec<u8> {
+    recounted.customer.path.source = None;
+    pipeline.score(&recounted.id, &recounted.customer, as_of_ms, Cause::Time, None)
+}
