@@ -6,6 +6,7 @@ pub mod churn;
 pub mod clv;
 pub mod config;
 pub mod customer;
+pub mod demo;
 pub mod engine;
 pub mod event;
 pub mod history;
