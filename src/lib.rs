@@ -3,7 +3,9 @@
 
 pub mod calendar;
 pub mod churn;
+pub mod cli;
 pub mod clv;
+pub mod commands;
 pub mod config;
 pub mod customer;
 pub mod demo;

@@ -1,0 +1,184 @@
+//! `lifetide check`: what is wrong with a configuration and its cluster, and how to mend it.
+//! Reads files, asks the brokers and prints; what an answer means is decided in `topics`.
+//! Creates topics only when told to, and changes none. Called by `main`.
+
+mod findings;
+mod topics;
+
+use std::io;
+
+use anyhow::Result;
+
+use super::{Outcome, load_config, printed};
+use crate::cli;
+use crate::config::{Config, Purpose};
+use crate::http::{Token, guard};
+use crate::kafka::admin::{Cluster, Refusal};
+use crate::plan::configured_model;
+use findings::Findings;
+use topics::{Observed, Role};
+
+/// Checks, creates topics if asked to, and prints what it found.
+///
+/// # Errors
+/// The configuration is wrong, or standard output cannot be written.
+pub fn execute(arguments: &cli::Check) -> Result<Outcome> {
+    let layers = &arguments.layers;
+    let config = load_config(Some(&layers.config), &layers.sets, Purpose::Cluster)?;
+    let mut findings = Findings::default();
+    findings.ok("config", format!("`{}` is valid", layers.config.display()));
+    check_model(&config, &mut findings);
+    check_token(&config, &mut findings);
+    let partitions_to_create = arguments.create_topics.then_some(arguments.partitions);
+    match Cluster::new(&config.kafka) {
+        Ok(cluster) => check_cluster(&cluster, &config, partitions_to_create, &mut findings),
+        Err(refusal) => findings.fault(
+            "client",
+            format!("no client can be made: {refusal}"),
+            "correct `[kafka.client]` and the files that it names",
+        ),
+    }
+    let outcome = if findings.has_fault() { Outcome::Failed } else { Outcome::Done };
+    printed(findings.print(&mut io::stdout().lock()), outcome)
+}
+
+fn check_model(config: &Config, findings: &mut Findings) {
+    match configured_model(config) {
+        Ok(Some(model)) => findings.ok("model", format!("`{}`", model.label())),
+        Ok(None) => findings.warning(
+            "model",
+            "no `model.file`: scores carry no predictions".to_owned(),
+            "name a model file; README, Model file, has an example",
+        ),
+        Err(misuse) => findings.fault(
+            "model",
+            misuse.to_string(),
+            "correct the file, by the example in README, Model file, or name another one",
+        ),
+    }
+}
+
+fn check_token(config: &Config, findings: &mut Findings) {
+    let token = config.http.token_file.as_deref().map(Token::read).transpose();
+    if let Err(error) = token.and_then(|token| guard(config.http.listen, token)) {
+        let remedy = "write the token into the file, readable by this user";
+        findings.fault("http", error.to_string(), remedy);
+    }
+}
+
+fn check_cluster(
+    cluster: &Cluster,
+    config: &Config,
+    partitions_to_create: Option<i32>,
+    findings: &mut Findings,
+) {
+    let kafka = &config.kafka;
+    let n_brokers = match cluster.topic(&kafka.input_topic) {
+        Ok((n_brokers, _)) => n_brokers,
+        Err(refusal) => {
+            return findings.fault(
+                "brokers",
+                format!("`{}`: {refusal}", kafka.brokers),
+                "correct `kafka.brokers`, or TLS and SASL in `[kafka.client]`, or open the network",
+            );
+        }
+    };
+    findings.ok("brokers", format!("`{}`: {n_brokers} in the cluster", kafka.brokers));
+    let (mut n_partitions_input, mut present) = (None, Vec::new());
+    for role in Role::ALL {
+        let name = role.topic(kafka);
+        let wanted = if role == Role::Input {
+            partitions_to_create
+        } else {
+            n_partitions_input.and_then(|n: usize| i32::try_from(n).ok())
+        };
+        let create = partitions_to_create.and(wanted);
+        let observed = match observe(cluster, role, name, create, findings) {
+            Ok(observed) => observed,
+            Err(refusal) => {
+                let remedy = format!("allow `Describe` on topic `{name}`");
+                findings.fault("topic", format!("`{name}`: {refusal}"), remedy);
+                continue;
+            }
+        };
+        if observed.topic.is_some() {
+            present.push((role, name));
+        }
+        if role == Role::Input {
+            n_partitions_input = observed.topic.as_ref().map(|topic| topic.n_partitions);
+        }
+        topics::judge(role, name, &observed, n_brokers, n_partitions_input, findings);
+    }
+    if let Some(n_partitions) = n_partitions_input {
+        topics::judge_lanes(config.processing.workers, n_partitions, findings);
+    }
+    check_permissions(cluster, config, &present, findings);
+}
+
+/// Looks at the topic, after creating it where it is missing and `create` says how.
+fn observe(
+    cluster: &Cluster,
+    role: Role,
+    name: &str,
+    create: Option<i32>,
+    findings: &mut Findings,
+) -> Result<Observed, Refusal> {
+    let (_, mut topic) = cluster.topic(name)?;
+    let was_missing = topic.is_none();
+    if let (None, Some(n_partitions)) = (&topic, create) {
+        match cluster.create(name, n_partitions, role.is_compacted()) {
+            Ok(()) => topic = cluster.topic(name)?.1,
+            Err(refusal) => findings.fault(
+                "topic",
+                format!("`{name}` cannot be created: {refusal}"),
+                "allow `Create` on the topic, or have it created",
+            ),
+        }
+    }
+    let is_new = was_missing && topic.is_some();
+    let policy = topic.as_ref().map(|_| cluster.cleanup_policy(name));
+    Ok(Observed { topic, is_new, policy })
+}
+
+/// Tries what a processor does: read, use its group, take a transactional id, write. What is not
+/// allowed is reported as the broker words it.
+fn check_permissions(
+    cluster: &Cluster,
+    config: &Config,
+    present: &[(Role, &str)],
+    findings: &mut Findings,
+) {
+    let n_before = findings.0.len();
+    let mut refuse = |what: String, answer: Result<(), Refusal>, remedy: String| {
+        if let Err(refusal) = answer {
+            findings.fault("permission", format!("{what}: {refusal}"), remedy);
+            return false;
+        }
+        true
+    };
+    let group_id = &config.kafka.group_id;
+    if let Some((_, input)) = present.iter().find(|(role, _)| *role == Role::Input) {
+        let remedy = format!("allow `Read` on group `{group_id}`");
+        refuse(format!("group `{group_id}`"), cluster.group(input), remedy);
+    }
+    for (_, name) in present.iter().filter(|(role, _)| role.is_read()) {
+        let remedy = format!("allow `Read` on topic `{name}`");
+        refuse(format!("reading `{name}`"), cluster.read(name), remedy);
+    }
+    let transactions = cluster.init_transactions();
+    let remedy = format!(
+        "allow `Write` and `Describe` on transactional ids that begin with `{group_id}-`; \
+         `kafka.transaction_timeout_ms` must not exceed the broker's `transaction.max.timeout.ms`"
+    );
+    if refuse("transactions".to_owned(), transactions, remedy) {
+        for (_, name) in present.iter().filter(|(role, _)| role.is_written()) {
+            let remedy = format!("allow `Write` on topic `{name}`");
+            refuse(format!("writing `{name}`"), cluster.write_and_abort(name), remedy);
+        }
+    }
+    if findings.0.len() == n_before {
+        let n_topics = present.len();
+        let what = format!("group, transactions and {n_topics} topics may be used");
+        findings.ok("permission", what);
+    }
+}

@@ -1,0 +1,235 @@
+//! What the topics should be, and what to say of those that are not. No question is asked here.
+
+use super::findings::{Findings, Level};
+use crate::config::Kafka;
+use crate::kafka::admin::{Refusal, Topic};
+
+/// What a topic is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Input,
+    Changelog,
+    Scores,
+    Signals,
+    Rejected,
+    Models,
+}
+
+impl Role {
+    /// All of them, the input first: the others are measured by it.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Input, Self::Changelog, Self::Scores, Self::Signals, Self::Rejected, Self::Models];
+
+    /// The configured name.
+    pub(super) fn topic(self, kafka: &Kafka) -> &str {
+        match self {
+            Self::Input => &kafka.input_topic,
+            Self::Changelog => &kafka.changelog_topic,
+            Self::Scores => &kafka.scores_topic,
+            Self::Signals => &kafka.signals_topic,
+            Self::Rejected => &kafka.dlq_topic,
+            Self::Models => &kafka.models_topic,
+        }
+    }
+
+    /// Whether only the last record of each key matters.
+    pub(super) fn is_compacted(self) -> bool {
+        matches!(self, Self::Changelog | Self::Scores | Self::Models)
+    }
+
+    /// Whether a processor reads it.
+    pub(super) fn is_read(self) -> bool {
+        matches!(self, Self::Input | Self::Changelog | Self::Models)
+    }
+
+    /// Whether a processor writes it.
+    pub(super) fn is_written(self) -> bool {
+        matches!(self, Self::Changelog | Self::Scores | Self::Signals | Self::Rejected)
+    }
+}
+
+/// What the brokers say of a topic.
+#[derive(Debug)]
+pub(super) struct Observed {
+    /// `None` if it does not exist.
+    pub(super) topic: Option<Topic>,
+    /// Whether it has just been created.
+    pub(super) is_new: bool,
+    /// Its `cleanup.policy`; `None` if there is no topic.
+    pub(super) policy: Option<Result<String, Refusal>>,
+}
+
+/// Says what is wrong with the topic, or that nothing is.
+pub(super) fn judge(
+    role: Role,
+    name: &str,
+    observed: &Observed,
+    n_brokers: usize,
+    n_partitions_input: Option<usize>,
+    findings: &mut Findings,
+) {
+    let Some(topic) = &observed.topic else {
+        return judge_missing(role, name, n_partitions_input, findings);
+    };
+    let n_before = findings.0.len();
+    let n_partitions = topic.n_partitions;
+    if !topic.leaderless.is_empty() {
+        let what = format!("`{name}`: no leader for partitions {:?}", topic.leaderless);
+        findings.fault("topic", what, "bring back the brokers that hold their replicas");
+    }
+    if let Some(n_input) = n_partitions_input
+        && role == Role::Changelog
+        && n_partitions != n_input
+    {
+        findings.fault(
+            "topic",
+            format!("`{name}` has {n_partitions} partitions, the input has {n_input}"),
+            format!(
+                "state lives in the input's partition number: make it anew with {n_input} \
+                 partitions while it is empty, else give the input {n_partitions} again"
+            ),
+        );
+    }
+    if topic.n_replicas_min < 2 && n_brokers > 1 {
+        let what = format!("`{name}` has a partition on one of {n_brokers} brokers only");
+        findings.warning("topic", what, "raise its replication, or losing a broker stops it");
+    }
+    let policy = match &observed.policy {
+        Some(Ok(policy)) => {
+            judge_policy(role, name, policy, findings);
+            policy.as_str()
+        }
+        Some(Err(refusal)) => {
+            let what = format!("`{name}`: its `cleanup.policy` cannot be read: {refusal}");
+            findings.warning("topic", what, "allow `DescribeConfigs` on the topic");
+            "unknown"
+        }
+        None => "unknown",
+    };
+    if findings.0.len() == n_before {
+        let n_replicas = topic.n_replicas_min;
+        let created = if observed.is_new { "created, " } else { "" };
+        let what = format!(
+            "`{name}`: {created}partitions {n_partitions}, replicas {n_replicas}, policy {policy}"
+        );
+        findings.ok("topic", what);
+    }
+}
+
+fn judge_missing(
+    role: Role,
+    name: &str,
+    n_partitions_input: Option<usize>,
+    findings: &mut Findings,
+) {
+    let what = format!("`{name}` does not exist");
+    let count = n_partitions_input.filter(|_| role != Role::Input);
+    let count = count.map(|n_input| format!("{n_input} partitions"));
+    let policy = role.is_compacted().then(|| "`cleanup.policy=compact`".to_owned());
+    let settings: Vec<_> = count.into_iter().chain(policy).collect();
+    let with = if settings.is_empty() { "" } else { " with " };
+    let settings = settings.join(" and ");
+    let remedy = format!("create it{with}{settings}, or let `--create-topics` do it");
+    match role {
+        Role::Models => findings.warning("topic", what + ": models cannot be announced", remedy),
+        Role::Input | Role::Changelog | Role::Scores | Role::Signals | Role::Rejected => {
+            findings.fault("topic", what, remedy);
+        }
+    }
+}
+
+fn judge_policy(role: Role, name: &str, policy: &str, findings: &mut Findings) {
+    let has = |part: &str| policy.split(',').any(|one| one.trim() == part);
+    // A loss that no later event makes good is a fault.
+    let (level, unwanted, loss) = match role {
+        Role::Input => (Level::Fault, "compact", "all but a customer's last event are lost"),
+        Role::Changelog => (Level::Fault, "delete", "state is lost with age"),
+        Role::Scores => (Level::Warning, "delete", "scores of quiet customers are lost with age"),
+        Role::Models => (Level::Warning, "delete", "the model in use is lost with age"),
+        Role::Signals => (Level::Warning, "compact", "all but a customer's last signal are lost"),
+        Role::Rejected => (Level::Warning, "compact", "all but a customer's last event are lost"),
+    };
+    if has(unwanted) {
+        let what = format!("`{name}` has `cleanup.policy={policy}`: {loss}");
+        let wanted = if role.is_compacted() { "compact" } else { "delete" };
+        let remedy = format!("set `cleanup.policy={wanted}` on the topic");
+        findings.push(level, "topic", what, remedy);
+    }
+}
+
+/// Says so where lanes of this process alone outnumber the partitions.
+pub(super) fn judge_lanes(workers: u32, n_partitions: usize, findings: &mut Findings) {
+    if workers as usize > n_partitions {
+        findings.warning(
+            "workers",
+            format!("{workers} lanes for {n_partitions} partitions: the others stand idle"),
+            format!("set `processing.workers` to at most `{n_partitions}`"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A topic of so many partitions on two brokers with this policy beside an input of 12: its
+    /// finding must be of the level and hold the words.
+    fn check(role: Role, n_partitions: usize, policy: &str, level: Level, expect: &str) {
+        let topic = Topic { n_partitions, n_replicas_min: 2, leaderless: Vec::new() };
+        let observed =
+            Observed { topic: Some(topic), is_new: false, policy: Some(Ok(policy.to_owned())) };
+        let mut findings = Findings::default();
+        judge(role, "t", &observed, 2, Some(12), &mut findings);
+        let [finding] = &findings.0[..] else { panic!("{role:?} {policy}: {findings:?}") };
+        assert_eq!(finding.level, level, "{role:?} {policy}");
+        assert!(finding.what.contains(expect), "{role:?} {policy}: {}", finding.what);
+    }
+
+    #[test]
+    fn a_topic_must_keep_what_it_is_for() {
+        check(Role::Input, 12, "delete", Level::Ok, "partitions 12, replicas 2, policy delete");
+        check(Role::Input, 12, "compact", Level::Fault, "customer's last event");
+        check(Role::Changelog, 12, "compact", Level::Ok, "");
+        check(Role::Changelog, 12, "delete", Level::Fault, "state is lost");
+        check(Role::Changelog, 12, "compact, delete", Level::Fault, "state is lost");
+        check(Role::Scores, 3, "compact", Level::Ok, "");
+        check(Role::Scores, 3, "delete", Level::Warning, "quiet customers");
+        check(Role::Signals, 3, "delete", Level::Ok, "");
+        check(Role::Signals, 3, "compact", Level::Warning, "last");
+        check(Role::Rejected, 3, "compact,delete", Level::Warning, "last");
+        check(Role::Models, 1, "delete", Level::Warning, "model in use");
+    }
+
+    #[test]
+    fn the_changelog_has_the_partitions_of_the_input() {
+        check(Role::Changelog, 6, "compact", Level::Fault, "6 partitions, the input has 12");
+    }
+
+    #[test]
+    fn replicas_and_leaders_are_looked_at() {
+        let mut findings = Findings::default();
+        let topic = Topic { n_partitions: 12, n_replicas_min: 1, leaderless: vec![3] };
+        let policy = Err(Refusal("not allowed".to_owned()));
+        let observed = Observed { topic: Some(topic), is_new: false, policy: Some(policy) };
+        judge(Role::Input, "t", &observed, 3, Some(12), &mut findings);
+        let levels: Vec<_> = findings.0.iter().map(|finding| finding.level).collect();
+        assert_eq!(levels, [Level::Fault, Level::Warning, Level::Warning], "{findings:?}");
+        let mut findings = Findings::default();
+        judge(Role::Input, "t", &observed, 1, Some(12), &mut findings);
+        assert_eq!(findings.0.len(), 2, "one broker cannot hold two replicas: {findings:?}");
+    }
+
+    #[test]
+    fn a_missing_topic_is_a_fault_with_the_counts_to_create_it() {
+        let missing = Observed { topic: None, is_new: false, policy: None };
+        let mut findings = Findings::default();
+        judge(Role::Changelog, "t", &missing, 1, Some(12), &mut findings);
+        judge(Role::Models, "t", &missing, 1, None, &mut findings);
+        judge_lanes(13, 12, &mut findings);
+        judge_lanes(12, 12, &mut findings);
+        let levels: Vec<_> = findings.0.iter().map(|finding| finding.level).collect();
+        assert_eq!(levels, [Level::Fault, Level::Warning, Level::Warning]);
+        let remedy = &findings.0[0].remedy;
+        assert!(remedy.starts_with("create it with 12 partitions and `cleanup.policy=compact`"));
+    }
+}

@@ -1,0 +1,165 @@
+//! The commands, one file each, and what they share: loading the configuration from the real file,
+//! environment and host, and turning an outcome into an exit code. Called by `main`.
+
+mod against;
+pub mod check;
+pub mod completions;
+pub mod demo;
+pub mod replay;
+pub mod run;
+
+use std::env;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::config::{self, Config, ConfigFaults, ENVIRONMENT_PREFIX, File, Purpose, Sources};
+use crate::kafka::admin;
+
+pub use crate::config::Misuse;
+
+/// How a command that ran to its end ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what it was asked: exit code 0.
+    Done,
+    /// It found what must not be, and has already said so: exit code 1.
+    Failed,
+}
+
+/// Exit code of bad usage or configuration (`EX_USAGE` of `sysexits.h`).
+const EXIT_USAGE: u8 = 64;
+/// Exit code of whatever else went wrong.
+const EXIT_FAILED: u8 = 1;
+
+/// Prints what the parser has to say: its answer to `--help` or `--version`, or a usage error.
+pub fn conclude_usage(error: &clap::Error) -> ExitCode {
+    let code = if error.exit_code() == 0 { 0 } else { EXIT_USAGE };
+    // Whoever closed the pipe has seen enough; there is nobody left to tell.
+    error.print().ok();
+    ExitCode::from(code)
+}
+
+/// Prints the error of a command, if there is one, and gives the exit code.
+pub fn conclude(result: Result<Outcome>) -> ExitCode {
+    let error = match result {
+        Ok(Outcome::Done) => return ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => return ExitCode::from(EXIT_FAILED),
+        Err(error) => error,
+    };
+    let mut stderr = io::stderr().lock();
+    for line in format!("{error:#}").lines() {
+        writeln!(stderr, "error: {line}").ok();
+    }
+    ExitCode::from(exit_code(&error))
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<ConfigFaults>() || error.is::<Misuse>() { EXIT_USAGE } else { EXIT_FAILED }
+}
+
+/// The outcome of a command whose last deed was to print what it found. Whoever closed the pipe, as
+/// in `lifetide replay … | head`, has what they wanted; what was found stays found.
+fn printed(printed: io::Result<()>, outcome: Outcome) -> Result<Outcome> {
+    match printed {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("standard output cannot be written")
+        }
+        Ok(()) | Err(_) => Ok(outcome),
+    }
+}
+
+/// Loads the configuration from the file, this process's environment and the `--set` arguments.
+///
+/// # Errors
+/// [`ConfigFaults`] with all that is wrong, or [`Misuse`] where a layer cannot be read at all.
+pub fn load_config(path: Option<&Path>, sets: &[String], purpose: Purpose) -> Result<Config> {
+    let unreadable =
+        |name: &str, why: &str| Misuse(format!("the configuration `{name}` cannot be read: {why}"));
+    let file = match path {
+        Some(path) => {
+            let name = path.display().to_string();
+            let text =
+                fs::read_to_string(path).map_err(|error| unreadable(&name, &error.to_string()))?;
+            Some((name, text))
+        }
+        None => None,
+    };
+    let mut environment = Vec::new();
+    for (name, value) in env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with(ENVIRONMENT_PREFIX) {
+            let value = value.into_string().map_err(|_| unreadable(&name, "it is not UTF-8"))?;
+            environment.push((name, value));
+        }
+    }
+    let host = host_name();
+    let config = config::load(&Sources {
+        file: file.as_ref().map(|(name, text)| File { name, text }),
+        environment,
+        sets,
+        host: host.as_deref(),
+        check_client: admin::check_setting,
+        purpose,
+    })?;
+    Ok(config)
+}
+
+/// The host's name: the kernel's on Linux, else what the shell says.
+fn host_name() -> Option<String> {
+    let kernel = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    kernel
+        .into_iter()
+        .chain(env::var("HOSTNAME").ok())
+        .map(|name| name.trim().to_owned())
+        .find(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_tells_bad_usage_from_failure() {
+        let io = |kind| anyhow::Error::from(io::Error::from(kind));
+        for (error, code) in [
+            (Misuse("x".to_owned()).into(), 64),
+            (ConfigFaults(Vec::new()).into(), 64),
+            (anyhow::Error::from(Misuse("x".to_owned())).context("on top"), 64),
+            (io(ErrorKind::NotFound), 1),
+            (io(ErrorKind::BrokenPipe), 1),
+        ] {
+            assert_eq!(exit_code(&error), code, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_changes_nothing_about_what_was_found() {
+        let closed = || Err(io::Error::from(ErrorKind::BrokenPipe));
+        for outcome in [Outcome::Done, Outcome::Failed] {
+            assert_eq!(printed(closed(), outcome).unwrap(), outcome);
+            assert_eq!(printed(Ok(()), outcome).unwrap(), outcome);
+        }
+        assert!(printed(Err(io::Error::from(ErrorKind::StorageFull)), Outcome::Done).is_err());
+    }
+
+    #[test]
+    fn a_configuration_that_is_not_there_is_misuse() {
+        let error = load_config(Some(Path::new("/no/such.toml")), &[], Purpose::Offline);
+        let error = error.unwrap_err();
+        assert!(error.is::<Misuse>() && error.to_string().contains("/no/such.toml"), "{error}");
+    }
+
+    #[test]
+    fn the_reference_configuration_is_accepted_also_by_librdkafka() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/lifetide.toml");
+        let sets = ["kafka.client.linger.ms=5".to_owned()];
+        assert!(load_config(Some(&path), &sets, Purpose::Cluster).is_ok());
+        let sets = ["kafka.client.linger.msec=5".to_owned()];
+        let error = load_config(Some(&path), &sets, Purpose::Cluster).unwrap_err().to_string();
+        assert!(error.starts_with("`kafka.client.linger.msec` is `***` (from `--set`)"), "{error}");
+    }
+}

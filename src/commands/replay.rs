@@ -1,0 +1,203 @@
+//! `lifetide replay`: a history from a file, through the same domain code as the processor's. Opens
+//! the files, shows progress and prints what came of it; `replay` recounts, `against` compares.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write, stderr, stdout};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::against::Against;
+use super::{Outcome, load_config, printed};
+use crate::calendar::Day;
+use crate::cli;
+use crate::config::Purpose;
+use crate::history::{BadRow, History, Options, Order, Row, Tally};
+use crate::pipeline::Pipeline;
+use crate::plan::{Plan, read_model};
+use crate::replay::{Replay, Signal, score};
+
+/// Bad rows that are reported one by one; the others are counted.
+const BAD_ROWS_SHOWN_MAX: u64 = 20;
+
+/// Recounts a history.
+///
+/// # Errors
+/// Bad usage or configuration, a file that cannot be read or written, a bad row under `--strict`.
+pub fn execute(arguments: &cli::Replay) -> Result<Outcome> {
+    let config = load_config(arguments.config.as_deref(), &arguments.sets, Purpose::Offline)?;
+    let mut plan = Plan::new(&config, None)?;
+    if let Some(path) = &arguments.model {
+        plan.model = Some(read_model(path, &config)?);
+    }
+    let mut pipeline = plan.pipeline();
+    let until = arguments.until.map(Day::from_date);
+    let options = Options {
+        mapping: arguments.map.clone(),
+        calendar: plan.rules.calendar.clone(),
+        intake: plan.rules.intake.clone(),
+        until,
+    };
+    let (rows, history) = read(arguments, options)?;
+    let against = arguments.against.as_deref().map(Against::read).transpose()?;
+    let mut replay = Replay::default();
+    for row in rows {
+        replay.push(row.event);
+    }
+    let calendar = plan.rules.calendar.clone();
+    let last = replay.stream_ms().map(|stream_ms| calendar.day(stream_ms));
+    let end_ms = until.or(last).map_or(0, |day| calendar.end_ms(day));
+    let played = Played { events: replay.n_events(), ..Played::default() };
+    match against {
+        Some(against) => compare(replay, &mut pipeline, against, end_ms),
+        None => write(replay, &mut pipeline, arguments, end_ms, played, &history),
+    }
+}
+
+fn read(arguments: &cli::Replay, options: Options) -> Result<(Vec<Row>, Tally)> {
+    let name = arguments.input.display();
+    let file = File::open(&arguments.input).with_context(|| format!("failed to open `{name}`"))?;
+    let n_bytes = file.metadata().map_or(0, |metadata| metadata.len());
+    let mut history = History::open(file, options).with_context(|| format!("`{name}`"))?;
+    let bar = progress(n_bytes);
+    let order = match arguments.order {
+        cli::Order::Time => Order::Time,
+        cli::Order::File => Order::File,
+    };
+    let mut first_bad = None;
+    let mut n_bad = 0;
+    let mut report = |bad: BadRow| {
+        n_bad += 1;
+        if n_bad <= BAD_ROWS_SHOWN_MAX {
+            bar.suspend(|| writeln!(stderr(), "skipped {bad}").ok());
+        }
+        first_bad.get_or_insert(bad);
+    };
+    let rows = history.read_all(order, &mut report, |n_bytes| bar.set_position(n_bytes))?;
+    bar.finish_and_clear();
+    if n_bad > BAD_ROWS_SHOWN_MAX {
+        writeln!(stderr(), "skipped {} further rows", n_bad - BAD_ROWS_SHOWN_MAX).ok();
+    }
+    if let Some(bad) = first_bad.filter(|_| arguments.strict) {
+        bail!("`{name}` has `{n_bad}` rows that cannot be read, the first: {bad}");
+    }
+    Ok((rows, history.tally().clone()))
+}
+
+/// A bar on a terminal, nothing in a pipe.
+fn progress(n_bytes: u64) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("reading {bar:40} {bytes}/{total_bytes} {eta}");
+    ProgressBar::new(n_bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// What came of the events.
+#[derive(Default)]
+struct Played {
+    events: u64,
+    duplicates: u64,
+    customers: u64,
+    signals: BTreeMap<&'static str, u64>,
+}
+
+fn write(
+    replay: Replay,
+    pipeline: &mut Pipeline,
+    arguments: &cli::Replay,
+    end_ms: i64,
+    mut played: Played,
+    file: &Tally,
+) -> Result<Outcome> {
+    let mut scores = arguments.scores.as_deref().map(Lines::create).transpose()?;
+    let mut signals: Vec<(Box<str>, Signal)> = Vec::new();
+    // All are played before the first is scored: each borrows the pipeline.
+    let mut recounted: Vec<_> = replay.play(pipeline, |_| end_ms).collect();
+    for one in &mut recounted {
+        played.customers += 1;
+        played.duplicates += one.n_duplicates;
+        for signal in one.signals.drain(..) {
+            *played.signals.entry(signal.kind).or_default() += 1;
+            signals.push((one.id.clone(), signal));
+        }
+        if let Some(scores) = &mut scores {
+            scores.write(&score(pipeline, one, end_ms))?;
+        }
+    }
+    if let Some(scores) = scores {
+        scores.finish()?;
+    }
+    if let Some(path) = &arguments.signals {
+        // Stable: signals of one customer and instant stay in the order in which they were raised.
+        signals.sort_by(|(a_id, a), (b_id, b)| (a.raised_at_ms, a_id).cmp(&(b.raised_at_ms, b_id)));
+        let mut lines = Lines::create(path)?;
+        signals.iter().try_for_each(|(_, signal)| lines.write(&signal.json))?;
+        lines.finish()?;
+    }
+    printed(summarise(&played, file), Outcome::Done)
+}
+
+fn summarise(played: &Played, file: &Tally) -> io::Result<()> {
+    let mut out = stdout().lock();
+    writeln!(out, "{:>10} rows", file.n_rows)?;
+    for (reason, count) in &file.n_bad {
+        writeln!(out, "{count:>10}   skipped: {reason}")?;
+    }
+    if file.n_after_until > 0 {
+        writeln!(out, "{:>10}   after --until", file.n_after_until)?;
+    }
+    writeln!(out, "{:>10} events", played.events)?;
+    if played.duplicates > 0 {
+        writeln!(out, "{:>10}   duplicates", played.duplicates)?;
+    }
+    writeln!(out, "{:>10} customers", played.customers)?;
+    writeln!(out, "{:>10} signals", played.signals.values().sum::<u64>())?;
+    for (kind, count) in &played.signals {
+        writeln!(out, "{count:>10}   {kind}")?;
+    }
+    Ok(())
+}
+
+fn compare(
+    replay: Replay,
+    pipeline: &mut Pipeline,
+    mut against: Against,
+    end_ms: i64,
+) -> Result<Outcome> {
+    let until = against.as_of();
+    let mut recounted: Vec<_> =
+        replay.play(pipeline, |id| until.get(id).copied().unwrap_or(end_ms)).collect();
+    for one in &mut recounted {
+        let as_of_ms = until.get(&*one.id).copied().unwrap_or(end_ms);
+        let id = one.id.clone();
+        against.compare(&id, &score(pipeline, one, as_of_ms))?;
+    }
+    let outcome = if against.is_equal() { Outcome::Done } else { Outcome::Failed };
+    printed(against.report(&mut stdout().lock()), outcome)
+}
+
+/// A file of JSON lines.
+struct Lines {
+    name: String,
+    file: BufWriter<File>,
+}
+
+impl Lines {
+    fn create(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let file = File::create(path).with_context(|| format!("failed to create `{name}`"))?;
+        Ok(Self { name, file: BufWriter::new(file) })
+    }
+
+    fn write(&mut self, json: &[u8]) -> Result<()> {
+        let written = self.file.write_all(json).and_then(|()| self.file.write_all(b"\n"));
+        written.with_context(|| format!("failed to write `{}`", self.name))
+    }
+
+    fn finish(mut self) -> Result<()> {
+        self.file.flush().with_context(|| format!("failed to write `{}`", self.name))
+    }
+}

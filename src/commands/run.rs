@@ -1,0 +1,41 @@
+//! `lifetide run`: the processor, until SIGTERM. Thin: `service` does the work.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::{Outcome, load_config};
+use crate::cli;
+use crate::config::Purpose;
+use crate::http;
+use crate::lifecycle::Shutdown;
+use crate::plan::Plan;
+use crate::service::Service;
+
+/// What a shutdown may take before the process ends without waiting; the contract says 30 s.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// Runs the processor.
+///
+/// # Errors
+/// Why it cannot start, or what the first lane to fail says.
+pub fn execute(arguments: &cli::Run) -> Result<Outcome> {
+    let config =
+        load_config(Some(&arguments.layers.config), &arguments.layers.sets, Purpose::Cluster)?;
+    let skew_ms = i64::from(config.processing.future_skew_max_s) * 1000;
+    let plan = Plan::new(&config, Some(skew_ms))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        tokio::spawn(shutdown.on_signals(GRACE).context("signals cannot be heard")?);
+        let listen = config.http.listen;
+        let service = Service::new(config, plan, shutdown)?;
+        let listener = http::bind(listen).await?;
+        service.run(listener).await
+    })?;
+    Ok(Outcome::Done)
+}

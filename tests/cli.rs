@@ -1,0 +1,50 @@
+//! The program as a script sees it: exit codes, what goes to which stream.
+
+use std::process::{Command, Output};
+
+fn lifetide(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lifetide"))
+        .args(arguments)
+        .env_clear()
+        .output()
+        .expect("the program was built for this test")
+}
+
+fn check(arguments: &[&str], code: i32, stdout: &str, stderr: &str) {
+    let output = lifetide(arguments);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}{err}");
+    assert!(out.contains(stdout) && (stdout.is_empty() == out.is_empty()), "{arguments:?}\n{out}");
+    assert!(err.contains(stderr) && (stderr.is_empty() == err.is_empty()), "{arguments:?}\n{err}");
+}
+
+#[test]
+fn help_and_version_are_answers_and_bad_usage_is_64() {
+    check(&["--version"], 0, concat!("lifetide ", env!("CARGO_PKG_VERSION")), "");
+    for help in [&["--help"][..], &["run", "--help"], &["check", "--help"], &["demo", "--help"]] {
+        check(help, 0, "Exit codes:", "");
+    }
+    check(&["completions", "bash"], 0, "_lifetide()", "");
+    check(&[], 64, "", "Usage: lifetide");
+    check(&["frobnicate"], 64, "", "frobnicate");
+    check(&["run"], 64, "", "--config");
+    check(&["check", "--config"], 64, "", "--config");
+    check(&["replay", "--input", "a", "--order", "random"], 64, "", "time");
+}
+
+#[test]
+fn a_bad_configuration_is_64_with_every_fault_on_its_own_line() {
+    check(&["check", "--config", "/no/such.toml"], 64, "", "`/no/such.toml`");
+    let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/config/lifetide.toml");
+    let sets = ["--set", "processing.workers=0", "--set", "kafka.broker=a:1"];
+    let output = lifetide(&[&["check", "--config", reference][..], &sets].concat());
+    assert_eq!(output.status.code(), Some(64));
+    let text = String::from_utf8(output.stderr).expect("messages are UTF-8");
+    assert_eq!(
+        text,
+        "error: `processing.workers` is `0` (from `--set`): must be a whole number from `1` to \
+         `64`\nerror: `kafka.broker` is `a:1` (from `--set`): no such key; did you mean \
+         `kafka.brokers`?\n"
+    );
+}

@@ -1,0 +1,158 @@
+//! `lifetide replay` on the CDNOW sample, end to end: from the purchases to the published figures
+//! of each customer, under each of the three models.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+fn replay(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lifetide"))
+        .args(["replay", "--map", "occurred_at=date"])
+        .arg("--input")
+        .arg(data("cdnow_sample.csv"))
+        .args(arguments)
+        .output()
+        .expect("the program starts")
+}
+
+/// The scores of everybody at the end of 1997-09-30, by customer, in the file's order.
+fn scores(model: &str, arguments: &[&str]) -> Vec<(String, Value)> {
+    let folder = tempfile::tempdir().expect("there is room for a file");
+    let file = folder.path().join("scores.jsonl");
+    let (model, path) = (data(model), file.display().to_string());
+    let model = model.display().to_string();
+    let mut all = vec!["--until", "1997-09-30", "--model", &model, "--scores", &path];
+    all.extend(arguments);
+    let output = replay(&all);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(&file).expect("the scores were written");
+    text.lines()
+        .map(|line| {
+            let score: Value = serde_json::from_str(line).expect("a score is JSON");
+            (score["customer_id"].as_str().expect("an id is text").to_owned(), score)
+        })
+        .collect()
+}
+
+/// The published figures by customer and column; a blank cell is absent.
+fn expected() -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut reader =
+        csv::Reader::from_path(data("cdnow_sample_expected.csv")).expect("it is there");
+    let columns = reader.headers().expect("it has a header").clone();
+    reader
+        .records()
+        .map(|record| {
+            let record = record.expect("it is CSV");
+            let cells = columns.iter().zip(&record).map(|(c, v)| (c.to_owned(), v.to_owned()));
+            (record[0].to_owned(), cells.collect())
+        })
+        .collect()
+}
+
+fn close(figure: f64, expect: f64) -> bool {
+    (figure - expect).abs() <= 1e-6 * expect.abs().max(1.0)
+}
+
+fn check(model: &str, suffix: &str) {
+    // 39 weeks, so that `expected_orders` can be compared.
+    let scores = scores(model, &["--set", "model.orders_horizon_days=273"]);
+    let expected = expected();
+    assert_eq!((scores.len(), expected.len()), (2357, 2357));
+    for (id, score) in scores {
+        let row = &expected[&id];
+        let cell = |name: &str| row[name].parse::<f64>().expect("a cell is a number");
+        let figures = [
+            (&score["churn"]["p_alive"], format!("p_alive_{suffix}")),
+            (&score["churn"]["expected_orders"], format!("exp39_{suffix}")),
+            (&score["churn"]["expected_order_value"], "gg_value".to_owned()),
+            (&score["clv"]["predicted"], format!("clv12_{suffix}")),
+        ];
+        for (figure, column) in figures {
+            let (figure, expect) = (figure.as_f64().expect("it is a number"), cell(&column));
+            assert!(close(figure, expect), "{id} {column}: {figure}, published {expect}");
+        }
+        let history = &score["history"];
+        assert_eq!(history["purchase_days"].as_f64(), Some(cell("x") + 1.0), "{id}");
+        let net: f64 = history["net_revenue"].as_str().expect("text").parse().expect("decimal");
+        assert!((net - cell("total_amount")).abs() < 1e-9, "{id}: {net}");
+        assert_eq!(score["as_of"], "1997-09-30T23:59:59.999Z");
+        assert_eq!(score["cause"], "time");
+        assert!(score.get("source").is_none());
+    }
+}
+
+#[test]
+fn every_cdnow_customer_is_scored_as_published_by_bg_nbd() {
+    check("models/bg-nbd.toml", "bg");
+}
+
+#[test]
+fn every_cdnow_customer_is_scored_as_published_by_mbg_nbd() {
+    check("models/mbg-nbd.toml", "mbg");
+}
+
+#[test]
+fn every_cdnow_customer_is_scored_as_published_by_pareto_nbd() {
+    check("models/pareto-nbd.toml", "pnbd");
+}
+
+#[test]
+fn scores_are_sorted_and_the_same_bytes_every_time() {
+    let once = scores("models/mbg-nbd.toml", &[]);
+    assert_eq!(once, scores("models/mbg-nbd.toml", &[]));
+    assert!(once.is_sorted_by(|(a, _), (b, _)| a < b));
+}
+
+#[test]
+fn a_recount_of_its_own_scores_differs_in_nothing_and_a_changed_one_is_named() {
+    let folder = tempfile::tempdir().expect("there is room for a file");
+    let file = folder.path().join("scores.jsonl");
+    let path = file.display().to_string();
+    assert!(replay(&["--scores", &path]).status.success());
+    let equal = replay(&["--against", &path]);
+    let said = String::from_utf8_lossy(&equal.stdout).into_owned();
+    assert_eq!(
+        (equal.status.code(), said.as_str()),
+        (Some(0), "2357 customers compared, 0 differ\n")
+    );
+
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    let changed = text.replacen(r#""net_revenue":"74.02""#, r#""net_revenue":"74.03""#, 1);
+    let (kept, _last) = changed.trim_end().rsplit_once('\n').expect("there are many lines");
+    std::fs::write(&file, kept).expect("it can be written");
+    let differing = replay(&["--against", &path]);
+    let said = String::from_utf8_lossy(&differing.stdout).into_owned();
+    assert_eq!(differing.status.code(), Some(1), "{said}");
+    assert!(said.contains("history.net_revenue is `74.03`, recounted `74.02`"), "{said}");
+    assert!(said.contains("not among the scores, only in the recount"), "{said}");
+    assert!(said.ends_with("2357 customers compared, 2 differ\n"), "{said}");
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_named_and_skipped_and_strict_makes_it_an_error() {
+    let folder = tempfile::tempdir().expect("there is room for a file");
+    let file = folder.path().join("orders.csv");
+    let rows = "customer_id,occurred_at,amount\nada,2024-01-05,10.00\n,2024-01-06,1\nada,x,1\n";
+    std::fs::write(&file, rows).expect("it can be written");
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_lifetide"))
+            .args(["replay", "--input"])
+            .arg(&file)
+            .args(arguments)
+            .output()
+            .expect("the program starts")
+    };
+    let lenient = run(&[]);
+    let said = String::from_utf8_lossy(&lenient.stderr).into_owned();
+    assert_eq!(lenient.status.code(), Some(0), "{said}");
+    assert!(said.contains("line `3`: missing_field") && said.contains("line `4`: bad_value"));
+    assert_eq!(run(&["--strict"]).status.code(), Some(1));
+    assert_eq!(run(&["--map", "nonsense"]).status.code(), Some(64));
+    assert_eq!(run(&["--set", "processing.curency=EUR"]).status.code(), Some(64));
+}
