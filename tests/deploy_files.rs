@@ -1,0 +1,209 @@
+//! The files under `deploy/` speak of metrics, labels and alerts that exist. What promtool checks
+//! of them (syntax, and that alerts fire) is not repeated here.
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use lifetide::metrics::Metrics;
+    use serde_json::Value;
+
+    const CLOSED_LABELS: [&str; 10] =
+        ["cause", "driver", "from", "kind", "outcome", "phase", "reason", "state", "to", "type"];
+
+    fn deploy(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
+    }
+
+    fn read(path: &Path) -> String {
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Every series there can be: with a partition and a lane.
+    fn exposition() -> String {
+        let metrics = Metrics::new();
+        let partition = metrics.own_partition(0);
+        partition.restore_from(0, 2);
+        partition.restored_to(1, 1);
+        metrics.input_ends(0, 5, 9);
+        metrics.queue_depth(0).set(1);
+        let restoring = metrics.text(false);
+        partition.run_from(0);
+        let running = metrics.text(true);
+        drop(partition);
+        restoring + &running
+    }
+
+    fn families(exposition: &str) -> BTreeSet<String> {
+        let samples = exposition.lines().filter(|line| !line.starts_with('#'));
+        samples.map(|line| name_at_start(line).to_owned()).collect()
+    }
+
+    fn name_at_start(text: &str) -> &str {
+        let is_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
+        text.split_once(|char| !is_name(char)).map_or(text, |(name, _)| name)
+    }
+
+    fn metric_names(text: &str) -> impl Iterator<Item = &str> {
+        text.match_indices("lifetide_")
+            .filter_map(|(place, _)| text.get(place..))
+            .map(name_at_start)
+    }
+
+    /// The values of `label="a|b"` and `label=~"a|b"` in a query.
+    fn label_values<'a>(text: &'a str, label: &str) -> Vec<&'a str> {
+        let mut values = Vec::new();
+        for operator in ["=\"", "=~\"", "!=\"", "!~\""] {
+            for before in ["{", ","] {
+                let start = format!("{before}{label}{operator}");
+                let behind = text.split(start.as_str()).skip(1);
+                values.extend(behind.filter_map(|rest| rest.split('"').next()));
+            }
+        }
+        values.into_iter().flat_map(|value| value.split('|')).collect()
+    }
+
+    fn dashboards() -> Vec<(PathBuf, Value)> {
+        let folder = fs::read_dir(deploy("grafana/dashboards")).unwrap();
+        let paths: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+        assert!(!paths.is_empty(), "there is no dashboard");
+        let parse = |path: PathBuf| {
+            let value = serde_json::from_str(&read(&path))
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            (path, value)
+        };
+        paths.into_iter().map(parse).collect()
+    }
+
+    /// Every query and variable of a dashboard, unescaped.
+    fn strings<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::String(text) => found.push(text),
+            Value::Array(items) => items.iter().for_each(|item| strings(item, found)),
+            Value::Object(fields) => fields.values().for_each(|field| strings(field, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn texts() -> Vec<(PathBuf, String)> {
+        let mut texts: Vec<(PathBuf, String)> =
+            ["prometheus/alerts.yml", "prometheus/alerts_test.yml"]
+                .into_iter()
+                .map(|name| (deploy(name), read(&deploy(name))))
+                .collect();
+        for (path, dashboard) in dashboards() {
+            let mut found = Vec::new();
+            strings(&dashboard, &mut found);
+            texts.push((path, found.join("\n")));
+        }
+        texts
+    }
+
+    #[test]
+    fn every_metric_that_the_deploy_files_name_exists() {
+        let families = families(&exposition());
+        for (path, text) in texts() {
+            for name in metric_names(&text) {
+                assert!(families.contains(name), "{}: `{name}`", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn every_label_value_that_the_deploy_files_name_exists() {
+        let exposition = exposition();
+        for (path, text) in texts() {
+            for label in CLOSED_LABELS {
+                for value in label_values(&text, label) {
+                    let exists = exposition.contains(&format!("{label}=\"{value}\""));
+                    assert!(exists, "{}: `{label}=\"{value}\"`", path.display());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_panel_is_explained_has_a_unit_and_asks_the_chosen_source() {
+        for (path, dashboard) in dashboards() {
+            let path = path.display();
+            let panels = dashboard["panels"].as_array().unwrap();
+            let mut ids = BTreeSet::new();
+            for panel in panels {
+                let title = panel["title"].as_str().unwrap();
+                assert!(
+                    ids.insert(panel["id"].as_u64().unwrap()),
+                    "{path}: `{title}` has no own id"
+                );
+                if panel["type"] == "row" {
+                    continue;
+                }
+                let is_explained =
+                    panel["description"].as_str().is_some_and(|text| text.len() > 20);
+                assert!(is_explained, "{path}: `{title}` is not explained");
+                let unit = &panel["fieldConfig"]["defaults"]["unit"];
+                assert!(unit.is_string(), "{path}: `{title}` has no unit");
+                for target in panel["targets"].as_array().unwrap() {
+                    let source = &target["datasource"]["uid"];
+                    assert_eq!(source, "${datasource}", "{path}: `{title}`");
+                    let is_one = panel["type"] == "stat";
+                    assert_eq!(target["legendFormat"] == "", is_one, "{path}: `{title}` legend");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn panels_do_not_cover_each_other() {
+        for (path, dashboard) in dashboards() {
+            let mut cells = BTreeSet::new();
+            for panel in dashboard["panels"].as_array().unwrap() {
+                let side = |name: &str| panel["gridPos"][name].as_u64().unwrap();
+                for x in side("x")..side("x") + side("w") {
+                    assert!(x < 24, "{}: `{}` is too wide", path.display(), panel["title"]);
+                    for y in side("y")..side("y") + side("h") {
+                        let is_free = cells.insert((x, y));
+                        assert!(is_free, "{}: `{}` at {x}, {y}", path.display(), panel["title"]);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What follows `key` on the lines that begin with it.
+    fn values<'a>(text: &'a str, key: &str) -> BTreeSet<&'a str> {
+        let lines = text.lines().map(|line| line.trim().trim_start_matches("- "));
+        lines.filter_map(|line| line.strip_prefix(key).map(str::trim)).collect()
+    }
+
+    #[test]
+    fn every_alert_is_expected_to_fire_somewhere() {
+        let rules = read(&deploy("prometheus/alerts.yml"));
+        let tests = read(&deploy("prometheus/alerts_test.yml"));
+        let alerts = values(&rules, "alert:");
+        assert!(!alerts.is_empty());
+        assert_eq!(alerts, values(&tests, "alertname:"));
+        let fires = |case: &str, alert: &str| {
+            let mut lines = case.lines().map(str::trim);
+            lines.next() == Some(alert) && lines.next() == Some("exp_alerts:")
+        };
+        for alert in alerts {
+            let is_expected = tests.split("alertname:").skip(1).any(|case| fires(case, alert));
+            assert!(is_expected, "`{alert}` is never expected to fire");
+        }
+    }
+
+    #[test]
+    fn compose_publishes_no_port_beyond_this_machine() {
+        let compose = read(&deploy("compose.yaml"));
+        let mut n_ports = 0;
+        for line in compose.lines().filter(|line| line.trim().starts_with("ports:")) {
+            n_ports += 1;
+            assert!(line.contains("[\"127.0.0.1:"), "{line}");
+            assert!(!line.contains(", "), "one port a line keeps this test honest: {line}");
+        }
+        assert_eq!(n_ports, compose.matches("ports:").count());
+        assert!(n_ports > 0);
+    }
+}
