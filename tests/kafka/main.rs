@@ -1,0 +1,21 @@
+//! What must be shown on a real Apache Kafka. Each test makes topics and groups of its own, named
+//! at random, and says at which isolation level it reads.
+//!
+//! `support` starts the broker and talks to it; `broker_rules` shows that it keeps the rules on
+//! which every other test here relies. `kill`, `two_processes` and `outage` disturb the processor;
+//! `equality` says what must hold all the same, by the recounts of `replay` and of `recount`.
+
+#[cfg(test)]
+mod broker_rules;
+#[cfg(test)]
+mod equality;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod outage;
+#[cfg(test)]
+mod recount;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod two_processes;

@@ -1,0 +1,181 @@
+//! The same records through the same engine, but in one go and in memory: no Kafka, no restart, no
+//! second lane. What a run leaves on the topics must be this, byte for byte.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crossbeam_channel::bounded;
+use lifetide::commands::load_config;
+use lifetide::config::{Emit, Purpose};
+use lifetide::engine::{
+    self, Batch, Engine, Failure, Input, Options, Outgoing, Progress, Rejected, Restored, Topic,
+    Transactions,
+};
+use lifetide::event::{Envelope, decode};
+use lifetide::metrics::{Metrics, Phase};
+use lifetide::plan::Plan;
+use lifetide::record::marker::Ground;
+
+use crate::equality::StatePlace;
+use crate::support::topics::Record;
+
+/// Differences that a failure shows.
+const SHOWN_MAX: usize = 5;
+
+/// Values in the order in which they were written.
+type Values = Vec<Vec<u8>>;
+
+/// What the engine wrote.
+#[derive(Debug, Default)]
+pub(crate) struct Recount {
+    /// All scores of each customer.
+    pub(crate) scores: BTreeMap<Vec<u8>, Values>,
+    /// All signals of each customer.
+    pub(crate) signals: BTreeMap<Vec<u8>, Values>,
+    /// The last value of each key of the changelog.
+    pub(crate) state: BTreeMap<StatePlace, Values>,
+}
+
+impl Recount {
+    /// Of the records of the input topic, in the order of their offsets.
+    pub(crate) fn of(config: &Path, input_topic: &str, input: &[Record]) -> Recount {
+        let config = load_config(Some(config), &[], Purpose::Offline).unwrap();
+        let skew_ms = i64::from(config.processing.future_skew_max_s) * 1000;
+        let plan = Plan::new(&config, Some(skew_ms)).unwrap();
+        let mut partitions: BTreeMap<i32, Vec<engine::Record>> = BTreeMap::new();
+        for record in input {
+            let (payload, key) = (record.payload.as_deref(), record.key.as_deref());
+            let envelope = Envelope { payload, key, timestamp_ms: record.timestamp_ms };
+            let rejected = |rejection| {
+                let (key, payload) = (record.key.clone(), record.payload.clone());
+                Box::new(Rejected { rejection, key, payload, headers: Vec::new() })
+            };
+            let decoded = decode(envelope, &plan.rules.intake).map_err(rejected);
+            let (offset, timestamp_ms) = (record.offset, record.timestamp_ms);
+            let records = partitions.entry(record.partition).or_default();
+            records.push(engine::Record { offset, timestamp_ms, decoded });
+        }
+        let written = Rc::default();
+        let options = Options {
+            input_topic: input_topic.to_owned(),
+            emit: Emit::Event,
+            commit_interval_ms: u64::MAX,
+            transaction_events_max: u64::MAX,
+            transaction_bytes_max: u64::MAX,
+            revoke_budget_ms: u64::MAX,
+            ground: Ground {
+                currency: config.processing.currency,
+                time_zone: "UTC".to_owned(),
+                n_partitions: i32::try_from(partitions.len()).unwrap(),
+            },
+        };
+        let metrics = Arc::new(Metrics::new());
+        // A command for each partition: that it may be read. Nobody obeys.
+        let (commands, _obeyed) = bounded(partitions.len());
+        let memory = Memory(Rc::clone(&written));
+        let (store, shown) = (Arc::default(), Arc::clone(&metrics));
+        let mut engine = Engine::new(options, plan.pipeline(), store, memory, shown, commands);
+        let mut tell = |input| {
+            engine.handle(input, 0).unwrap();
+        };
+        for (partition, records) in partitions {
+            let gauges = Arc::new(metrics.own_partition(partition));
+            tell(Input::Assigned { partition, epoch: 1, gauges });
+            tell(Input::Restored(Box::new(never_processed(partition))));
+            tell(Input::Records(Batch { partition, epoch: 1, records }));
+        }
+        tell(Input::Shutdown);
+        written.take()
+    }
+}
+
+fn never_processed(partition: i32) -> Restored {
+    Restored {
+        partition,
+        epoch: 1,
+        customers: Arc::default(),
+        timers: engine::timers::Timers::default(),
+        erased: BTreeMap::new(),
+        marker: None,
+        offset_next: None,
+    }
+}
+
+/// Keeps what is written; every transaction succeeds.
+struct Memory(Rc<RefCell<Recount>>);
+
+impl Transactions for Memory {
+    fn begin(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn send(&mut self, outgoing: Outgoing<'_>) -> Result<(), Failure> {
+        let mut written = self.0.borrow_mut();
+        let key = outgoing.key.unwrap_or_default().to_vec();
+        let value = outgoing.value.map(<[u8]>::to_vec);
+        match (outgoing.topic, value) {
+            (Topic::Scores, value) => {
+                written.scores.entry(key).or_default().push(value.unwrap());
+            }
+            (Topic::Signals, value) => {
+                written.signals.entry(key).or_default().push(value.unwrap());
+            }
+            (Topic::Changelog, Some(value)) => {
+                written.state.insert((outgoing.partition.unwrap(), key), vec![value]);
+            }
+            (Topic::Changelog, None) => {
+                written.state.remove(&(outgoing.partition.unwrap(), key));
+            }
+            (Topic::DeadLetters, _) => {}
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, _: &[Progress], _: u64) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn mark(&mut self, _: Option<Phase>) {}
+
+    fn abort(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// The values of each key, in the order of their offsets.
+pub(crate) fn by_key(records: &[Record]) -> BTreeMap<Vec<u8>, Values> {
+    let mut values: BTreeMap<Vec<u8>, Values> = BTreeMap::new();
+    for record in records {
+        let key = record.key.clone().unwrap();
+        values.entry(key).or_default().push(record.payload.clone().unwrap());
+    }
+    values
+}
+
+/// Fails with the first keys whose values differ.
+pub(crate) fn compare<K: Ord + Debug>(
+    what: &str,
+    expected: &BTreeMap<K, Values>,
+    found: &BTreeMap<K, Values>,
+) {
+    let keys = expected.keys().chain(found.keys().filter(|key| !expected.contains_key(key)));
+    let differing: Vec<&K> = keys.filter(|key| expected.get(key) != found.get(key)).collect();
+    let show = |values: Option<&Values>| {
+        let values = values.into_iter().flatten();
+        values.map(|value| String::from_utf8_lossy(value)).collect::<Vec<_>>().join("\n    ")
+    };
+    let shown: Vec<String> = differing
+        .iter()
+        .take(SHOWN_MAX)
+        .map(|key| {
+            let (expected, found) = (show(expected.get(key)), show(found.get(key)));
+            format!("{key:?}\n  recounted\n    {expected}\n  found\n    {found}")
+        })
+        .collect();
+    let n_differing = differing.len();
+    assert_eq!(n_differing, 0, "keys whose {what} differs, the first:\n{}", shown.join("\n"));
+}

@@ -1,0 +1,114 @@
+//! Two processes share a group; one of them stops and comes back while events arrive. Its
+//! partitions move to the other and return. The output is read with `read_committed`.
+
+use std::time::Duration;
+
+use crate::equality::Outcome;
+use crate::support::broker::Broker;
+use crate::support::deployment::{Deployment, Instance};
+use crate::support::load::{Load, Order};
+use crate::support::process::Process;
+use crate::support::topics::{Feed, Outgoing, Watch};
+use crate::support::wait_until;
+
+/// Of the load.
+const SEED: u64 = 1998;
+/// With a session timeout of six seconds in it.
+const DEADLINE: Duration = Duration::from_mins(2);
+/// Records that are sent at a time.
+const PIECE: usize = 20;
+
+#[test]
+fn a_process_that_stops_and_comes_back_during_the_load_loses_and_doubles_nothing() {
+    let Some(broker) = Broker::shared() else { return };
+    let (deployment, load) = (Deployment::new(&broker.address()), Load::new(Order::Time, SEED));
+    let (mut stays, mut leaves) =
+        (deployment.instance("stays", 1), deployment.instance("leaves", 1));
+    let (feed, watch) = (deployment.feed(), deployment.watch());
+    let mut parts = load.stream.chunks(load.stream.len().div_ceil(4));
+    let mut part = || parts.next().unwrap();
+
+    let mut first = stays.start();
+    stays.wait_until_ready(&mut first);
+    let mut second = leaves.start();
+    send(&feed, part());
+    wait_for_partitions(&mut second, 2);
+    send(&feed, part());
+    Instance::stop(second);
+    // The stopped process is a static member: what it owned waits for its session to end.
+    send(&feed, part());
+    wait_for_end(&deployment, &watch, &mut [&mut first]);
+    let mut second = leaves.start();
+    wait_for_partitions(&mut second, 2);
+    send(&feed, part());
+    wait_for_end(&deployment, &watch, &mut [&mut first, &mut second]);
+    Instance::stop(first);
+    Instance::stop(second);
+
+    let outcome = Outcome::read(&deployment, &load);
+    outcome.check();
+    outcome.check_replay(&[]);
+    outcome.check_signals_of_replay();
+}
+
+/// Goal: what a revoke has no time to commit is aborted while records are still under way, and the
+/// process goes on with what it keeps.
+#[test]
+fn a_revoke_that_outlasts_its_budget_aborts_and_nothing_else_ends() {
+    let Some(broker) = Broker::shared() else { return };
+    let (deployment, load) = (Deployment::new(&broker.address()), Load::new(Order::Time, SEED));
+    // Records wait longer on their way out than the group waits for them, and nearly always some
+    // do.
+    let slow = [
+        "processing.commit_interval_ms=2000",
+        "kafka.client.linger.ms=300",
+        "kafka.revoke_budget_ms=100",
+        "processing.transaction_events_max=2000",
+    ];
+    let mut gives = deployment.instance("gives", 1).with(&slow);
+    let mut takes = deployment.instance("takes", 1);
+    let (feed, watch) = (deployment.feed(), deployment.watch());
+
+    let mut first = gives.start();
+    gives.wait_until_ready(&mut first);
+    let mut second = takes.start();
+    let mut pieces = load.stream.chunks(PIECE);
+    wait_until("the revoke to abort a transaction", DEADLINE, || {
+        first.assert_runs();
+        pieces.next().into_iter().for_each(|piece| feed.send(piece.to_vec()));
+        let log = first.log();
+        log.contains("transaction aborted").then_some(()).ok_or(log)
+    });
+    pieces.for_each(|piece| feed.send(piece.to_vec()));
+    wait_for_end(&deployment, &watch, &mut [&mut first, &mut second]);
+    Instance::stop(first);
+    Instance::stop(second);
+
+    let outcome = Outcome::read(&deployment, &load);
+    outcome.check();
+    outcome.check_replay(&[]);
+}
+
+/// In pieces, so that whoever processes them never has them all.
+fn send(feed: &Feed, part: &[Outgoing]) {
+    part.chunks(PIECE).for_each(|piece| feed.send(piece.to_vec()));
+}
+
+fn wait_for_partitions(process: &mut Process, n_partitions: usize) {
+    wait_until(format!("the process to own {n_partitions} partitions"), DEADLINE, || {
+        process.assert_runs();
+        let n_restored = process.log().matches("restored partition").count();
+        let seen = || format!("{n_restored} partitions restored");
+        (n_restored >= n_partitions).then_some(()).ok_or_else(seen)
+    });
+}
+
+fn wait_for_end(deployment: &Deployment, watch: &Watch, processes: &mut [&mut Process]) {
+    let ends = deployment.topics.end_offsets(&deployment.topic("events"));
+    wait_until("all that was sent to be processed", DEADLINE, || {
+        for process in processes.iter_mut() {
+            process.assert_runs();
+        }
+        watch.has_reached(&ends)
+    });
+}
