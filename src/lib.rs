@@ -1,5 +1,45 @@
 //! Lifetide reads checkout events from Kafka and keeps, for every customer, what they have been
 //! worth, what they will be worth, whether their spending falls, and when silence will change that.
+//! This page is the map: the way of an event, the modules in the order in which to read them, and
+//! what is absent on purpose.
+//!
+//! ```text
+//! bytes -decode-> Event -apply-> Customer -score-> Score -judge-> Signal? -encode-> records
+//!                                   |                                                  |
+//!                                   one timer: the next day on which          one transaction with
+//!                                   silence alone changes the answer          state and offsets
+//! ```
+//!
+//! | module | does |
+//! |---|---|
+//! | [`calendar`] [`money`] | days of a time zone; integer minor units, rates (pure) |
+//! | [`event`] | 1 decode: bytes to an event, or a rejection with a reason (pure) |
+//! | [`customer`] | 2 aggregate: day ledger, open orders, path state (pure) |
+//! | [`clv`] | 3 score: purchase and spend models, the articles' formulas (pure) |
+//! | [`churn`] | 4 judge: evidence of decline, lifecycle, deadlines, signals (pure) |
+//! | [`record`] | 5 publish: the bytes of every record, versioned, both ways (pure) |
+//! | [`pipeline`] | 1 to 5 for one customer and one input (pure) |
+//! | [`engine`] | the loop over inputs: stage, fire timers, commit or drop; no Kafka client |
+//! | [`store`] | committed customers: one writer a partition, many readers |
+//! | [`kafka`] | lanes: poll thread, transactions, restore, what topics must be |
+//! | [`http`] [`metrics`] [`lifecycle`] | look-ups and probes; Prometheus; readiness and shutdown |
+//! | [`config`] | file, environment, `--set`; every rule between keys |
+//! | [`plan`] | pipelines of a configuration and its model file |
+//! | [`lookup`] | what HTTP says of one customer |
+//! | [`service`] | one running processor: the parts above, wired |
+//! | [`history`] [`replay`] | files of past orders; their recount without Kafka |
+//! | [`demo`] | a simulated shop with planted churners, and the verdict on what was found |
+//! | [`cli`] [`commands`] | arguments; one file a subcommand, thin |
+//!
+//! # Absent on purpose
+//! - In the pure modules: I/O, clocks, locks, logs, randomness, unordered iteration and stored
+//!   floats. Time is an argument, money is an integer, and logarithms come from `libm`, so that
+//!   every machine computes the same bytes. A test holds all modules to what they may import.
+//! - State outside Kafka: no database, no local files. A restart reads the changelog.
+//! - A cluster of our own: groups, transactions and compacted topics are all there is between
+//!   processes. Lanes of one process share the committed store and the metrics, nothing else.
+//! - Scans for silence: each customer has one timer in closed form.
+//! - Global state: metrics, configuration and shutdown are passed by value.
 
 pub mod calendar;
 pub mod churn;
