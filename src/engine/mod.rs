@@ -294,7 +294,7 @@ impl<T: Transactions> Engine<T> {
         self.begin(now_ms)
     }
 
-    /// Fires what is due in (day, customer) order, ending transactions between two timers when
+    /// Fires what is due by day and hash of the id, ending transactions between two timers when
     /// full.
     fn fire_until(
         &mut self,
