@@ -6,7 +6,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use lifetide::cli::{Cli, Command};
 use lifetide::commands;
+use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let Cli { log, command } = match Cli::try_parse() {

@@ -75,8 +75,18 @@ pub(crate) const PLATFORM_FLOAT_METHODS: &[&str] = &[
     "powi", "sin", "sin_cos", "sinh", "tan", "tanh",
 ];
 
-const PURE_CRATES: &[&str] =
-    &["jiff", "libm", "rust_decimal", "serde", "serde_json", "thiserror", "xxhash_rust"];
+const PURE_CRATES: &[&str] = &[
+    "compact_str",
+    "itoa",
+    "jiff",
+    "libm",
+    "rust_decimal",
+    "serde",
+    "serde_json",
+    "smallvec",
+    "thiserror",
+    "xxhash_rust",
+];
 
 const NO_WORLD: Std = Std::Without(&["env", "fs", "io", "net", "process", "thread"]);
 const NO_SOCKETS: Std = Std::Without(&["net", "process"]);
@@ -102,7 +112,12 @@ pub(crate) const ROWS: &[Row] = &[
         crates: &["jiff", "serde", "thiserror", "toml", "rust_decimal"],
         std: Std::Without(&["net::TcpStream", "process", "thread"]),
     },
-    Row { module: "store", modules: &[PURE], crates: &["dashmap", "xxhash_rust"], std: NO_WORLD },
+    Row {
+        module: "store",
+        modules: &[PURE],
+        crates: &["dashmap", "rustc_hash", "xxhash_rust"],
+        std: NO_WORLD,
+    },
     // It reads its own process's memory and processor time.
     Row { module: "metrics", modules: &[PURE], crates: &["prometheus"], std: NO_SOCKETS },
     Row {
@@ -114,7 +129,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         module: "engine",
         modules: &[PURE, &["config", "store", "metrics", "lifecycle"]],
-        crates: &["crossbeam_channel", "thiserror", "tracing"],
+        crates: &["compact_str", "crossbeam_channel", "rustc_hash", "thiserror", "tracing"],
         std: NO_SOCKETS,
     },
     Row {
@@ -159,7 +174,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         module: "replay",
         modules: &[PURE],
-        crates: &[],
+        crates: &["compact_str"],
         std: Std::Without(&["env", "fs", "io", "net", "process", "thread", "time"]),
     },
     // The simulated shop; what runs it is in `commands`.
@@ -208,6 +223,7 @@ pub(crate) const ROWS: &[Row] = &[
             "anyhow",
             "clap",
             "clap_complete",
+            "compact_str",
             "crossbeam_channel",
             "csv",
             "indicatif",
@@ -227,7 +243,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         module: "main",
         modules: &[&["cli", "commands"]],
-        crates: &["anyhow", "clap", "tracing", "tracing_subscriber"],
+        crates: &["anyhow", "clap", "mimalloc", "tracing", "tracing_subscriber"],
         std: Std::Without(&["fs", "net", "thread", "collections"]),
     },
     Row { module: "lib", modules: &[], crates: &[], std: Std::Pure },
