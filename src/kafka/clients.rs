@@ -11,6 +11,8 @@ use crate::config::Kafka;
 use crate::engine::Failure;
 use crate::metrics::AbortCause;
 
+/// How often a member hears from its group: a rebalance takes two to three of these.
+const HEARTBEAT_MS: &str = "1000";
 /// Messages that librdkafka may hold for one partition and lane before it stops fetching.
 const FETCH_MESSAGES: &str = "10000";
 /// … and their bytes: with the queues between the threads this bounds a lane's memory at any lag.
@@ -69,6 +71,7 @@ pub fn source(kafka: &Kafka, identity: &Identity) -> ClientConfig {
     config
         .set("client.id", &identity.member)
         .set("session.timeout.ms", kafka.session_timeout_ms.to_string())
+        .set("heartbeat.interval.ms", HEARTBEAT_MS)
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("statistics.interval.ms", STATISTICS_MS);
     finish(config, kafka)
@@ -104,6 +107,8 @@ pub fn sink(kafka: &Kafka, identity: &Identity) -> ClientConfig {
         .set("transactional.id", &identity.transactional_id)
         .set("transaction.timeout.ms", kafka.transaction_timeout_ms.to_string())
         .set("message.timeout.ms", kafka.transaction_timeout_ms.to_string())
+        // What was not delivered fails the transaction; nobody asks for the rest one by one.
+        .set("delivery.report.only.error", "true")
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("linger.ms", "5")

@@ -2,6 +2,7 @@
 //! is committed for a partition that was taken away. Runs on the engine's thread.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -22,8 +23,10 @@ use crate::metrics::{AbortCause, Metrics, Phase};
 const SENDS_PER_POLL: u32 = 1024;
 /// How long one call to librdkafka may wait before the deadline is looked at again.
 const CALL_MS: u64 = 1000;
-/// How long the drain waits between two looks; `poll` serves acknowledgements meanwhile.
-const DRAIN_POLL: Duration = Duration::from_millis(1);
+/// … and at least: less would be no wait at all.
+const CALL_MIN: Duration = Duration::from_millis(1);
+/// How long to wait for acknowledgements between two looks.
+const PAUSE: Duration = Duration::from_micros(500);
 /// How long one call to abort may wait while acknowledgements are outstanding.
 const ABORT_SLICE: Duration = Duration::from_millis(50);
 /// A commit whose outcome stays unknown this many transaction timeouts ends the process: the
@@ -119,9 +122,16 @@ impl Sink {
                 let message = format!("`{n_in_flight}` records were not acknowledged in time");
                 return Err(Failure::Abort(AbortCause::Delivery, message));
             }
-            self.producer.poll(DRAIN_POLL);
+            self.pause();
         }
         Ok(())
+    }
+
+    /// Hears of one failed delivery, if there is one, and leaves the core to librdkafka's threads.
+    #[expect(clippy::disallowed_methods, reason = "a timed poll spins for its last millisecond")]
+    fn pause(&self) {
+        self.producer.poll(Duration::ZERO);
+        thread::sleep(PAUSE);
     }
 
     fn send_offsets(&self, progress: &[Progress], deadline: Deadline) -> Result<(), Failure> {
@@ -138,7 +148,7 @@ impl Sink {
                 return Err(KafkaError::NoMessageReceived);
             };
             // Not in slices: a time-out inside librdkafka dooms the transaction.
-            let timeout = deadline.left().max(DRAIN_POLL);
+            let timeout = deadline.left().max(CALL_MIN);
             self.producer.send_offsets_to_transaction(&offsets, &metadata, timeout)
         })
     }
@@ -190,11 +200,14 @@ impl Transactions for Sink {
             self.n_unpolled = 0;
             self.producer.poll(Duration::ZERO);
         }
-        let deadline = Deadline::after(self.transaction_timeout_ms);
+        // Made when first needed: reading the clock for each record can be measured.
+        let mut deadline = None;
         while let Err((error, unsent)) = self.producer.send(record) {
+            let deadline =
+                deadline.get_or_insert_with(|| Deadline::after(self.transaction_timeout_ms));
             let doing = format!("send a record to `{topic}`");
             match clients::class(&error, &doing, AbortCause::Delivery) {
-                Verb::Retry if !deadline.is_over() => self.producer.poll(DRAIN_POLL),
+                Verb::Retry if !deadline.is_over() => self.pause(),
                 Verb::Retry => {
                     let message = format!("the way to `{topic}` stayed full");
                     return Err(Failure::Abort(AbortCause::Delivery, message));
@@ -244,7 +257,8 @@ impl Transactions for Sink {
             let outcome =
                 self.producer.abort_transaction(if is_drained { timeout } else { ABORT_SLICE });
             if outcome.is_err() {
-                self.producer.poll(DRAIN_POLL);
+                // A purge reports each partition, and waits until all is heard.
+                self.producer.poll(CALL_MIN);
             }
             outcome
         })
@@ -294,7 +308,7 @@ impl Call<'_> {
         mut call: impl FnMut(Duration) -> Result<(), KafkaError>,
     ) -> Result<(), Failure> {
         loop {
-            let timeout = self.deadline.left().clamp(DRAIN_POLL, Duration::from_millis(CALL_MS));
+            let timeout = self.deadline.left().clamp(CALL_MIN, Duration::from_millis(CALL_MS));
             let Err(error) = call(timeout) else { return Ok(()) };
             match clients::class(&error, self.doing, self.cause) {
                 Verb::Retry if !self.deadline.is_over() => metrics.transaction_retried(),
