@@ -2,7 +2,7 @@
 //! once reached is the authority: nothing asks the formula again. Called by `reading`.
 
 use crate::calendar::Day;
-use crate::clv::Model;
+use crate::clv::{Memo, Model};
 use crate::customer::Ledger;
 
 use super::settings::Rules;
@@ -48,6 +48,18 @@ impl History {
     }
 }
 
+/// Ages in days at which silence alone changes the lifecycle: functions of x and recency, so that
+/// they are kept in a table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ages {
+    at_risk: Option<u32>,
+    lapsed: Option<u32>,
+}
+
+/// 2^14 places of 24 bytes are 384 KiB. They hold every pair of 64 frequencies and 256 recencies at
+/// once; rarer pairs take each other's places.
+const TABLE_BITS: u32 = 14;
+
 /// The days on which silence alone changes the lifecycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
@@ -59,26 +71,38 @@ pub struct Deadlines {
 
 /// The deadlines of a customer who stays silent from here on.
 pub(super) fn deadlines(history: &History, rules: &Rules) -> Deadlines {
-    let tail = rules.settings.at_risk_silence_tail;
-    let at_risk = rules.prior().silence_tail_falls_to(history.x, history.t_x_days, tail);
+    let known = rules.ages.borrow().get(history.x, history.t_x_days);
+    let ages = known.unwrap_or_else(|| {
+        let ages = Ages::of(history, rules);
+        rules.ages.borrow_mut().put(history.x, history.t_x_days, ages);
+        ages
+    });
     let not_before = history.last.plus(rules.settings.lapse_days_min);
     Deadlines {
-        at_risk_on: at_risk.map(|age| history.day_of_age(age)),
-        lapses_on: lapse_line(history, rules).map(|on| on.max(not_before)),
+        at_risk_on: ages.at_risk.map(|age| history.day_of_age(age)),
+        lapses_on: ages.lapsed.map(|age| history.day_of_age(age).max(not_before)),
     }
 }
 
-fn lapse_line(history: &History, rules: &Rules) -> Option<Day> {
-    let History { x, t_x_days, .. } = *history;
-    let settings = &rules.settings;
-    let age = if let Some(model) = history.model_of_death(rules) {
-        model.p_alive_falls_to(x, t_x_days, settings.lapse_p_alive)
-    } else if x > 0 {
-        rules.prior().silence_tail_falls_to(x, t_x_days, settings.lapse_silence_tail)
-    } else {
-        return Some(history.last.plus(settings.lapse_days_single));
-    };
-    age.map(|age| history.day_of_age(age))
+impl Ages {
+    /// An empty table of ages.
+    pub(super) fn table() -> Memo<Self> {
+        Memo::new(TABLE_BITS)
+    }
+
+    fn of(history: &History, rules: &Rules) -> Self {
+        let History { x, t_x_days, .. } = *history;
+        let (settings, prior) = (&rules.settings, rules.prior());
+        let at_risk = prior.silence_tail_falls_to(x, t_x_days, settings.at_risk_silence_tail);
+        let lapsed = if let Some(model) = history.model_of_death(rules) {
+            model.p_alive_falls_to(x, t_x_days, settings.lapse_p_alive)
+        } else if x > 0 {
+            prior.silence_tail_falls_to(x, t_x_days, settings.lapse_silence_tail)
+        } else {
+            u32::try_from(settings.lapse_days_single).ok().map(|days| t_x_days.saturating_add(days))
+        };
+        Self { at_risk, lapsed }
+    }
 }
 
 /// The first day on which silence has moved P(alive) down from this value by as much as the

@@ -2,13 +2,15 @@
 //! no file: `config` validates them and `plan` fills them. Called by `plan`, `pipeline` and this
 //! module.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::calendar::Calendar;
-use crate::clv::{Model, RatePrior};
+use crate::clv::{Memo, Model, RatePrior};
 use crate::money::Currency;
 
 use super::channels::Parameters;
+use super::deadlines::Ages;
 
 /// The keys of `[churn]` and `processing.score_drift_max`, validated.
 #[derive(Clone, Debug)]
@@ -136,6 +138,8 @@ pub struct Rules {
     pub currency: Currency,
     /// What the channels need of the above.
     pub(super) parameters: Parameters,
+    /// What of the above has been computed already.
+    pub(super) ages: RefCell<Memo<Ages>>,
 }
 
 impl Rules {
@@ -148,7 +152,8 @@ impl Rules {
         currency: Currency,
     ) -> Self {
         let parameters = Parameters::new(&settings, model.as_deref(), currency);
-        Self { settings, tiers, model, calendar, currency, parameters }
+        let ages = RefCell::new(Ages::table());
+        Self { settings, tiers, model, calendar, currency, parameters, ages }
     }
 
     /// Purchase rates of the population: the model's, else the configured ones.

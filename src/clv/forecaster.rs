@@ -4,15 +4,11 @@
 
 use std::sync::Arc;
 
-use super::{Model, WEEKS_PER_MONTH, weeks};
+use super::{Memo, Model, WEEKS_PER_MONTH, weeks};
 
-/// Entries of the table, a power of two: 3 MiB at 24 bytes each. It holds every pair of 64
-/// frequencies and 2,048 ages at once; rarer pairs take each other's places.
-const ENTRIES: u32 = 1 << 17;
-
-/// Between the places of one x and the next: the golden section of the table, so that the ages of
-/// few frequencies are spread evenly over it.
-const STRIDE: u32 = 81_007;
+/// 2^17 places of 24 bytes are 3 MiB. They hold every pair of 64 frequencies and 2,048 ages at
+/// once; rarer pairs take each other's places.
+const TABLE_BITS: u32 = 17;
 
 /// How far ahead a forecast looks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +22,7 @@ pub struct Horizon {
 }
 
 /// What a living customer will buy; each times P(alive) is what the customer will buy.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Alive {
     /// Expected purchase days over [`Horizon::orders_days`].
     pub expected_orders: f64,
@@ -35,16 +31,16 @@ pub struct Alive {
     pub discounted_orders: f64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    x: u32,
-    t_days: u32,
-    alive: Alive,
-}
-
 /// Forecasts for living customers under one model and horizon.
 #[derive(Debug)]
 pub struct Forecaster {
+    computation: Computation,
+    table: Memo<Alive>,
+}
+
+/// The computation behind the table.
+#[derive(Debug)]
+struct Computation {
     model: Arc<Model>,
     /// The ends of the months, then the end of the orders' horizon.
     horizons_weeks: Vec<f64>,
@@ -52,7 +48,6 @@ pub struct Forecaster {
     discounts: Vec<f64>,
     /// Expected orders at `horizons_weeks`, for the pair at hand.
     orders: Vec<f64>,
-    table: Box<[Entry]>,
 }
 
 impl Forecaster {
@@ -66,27 +61,22 @@ impl Forecaster {
             .map(|month| libm::pow(1.0 + horizon.discount_monthly, -f64::from(month)))
             .collect();
         let orders = vec![0.0; horizons_weeks.len()];
-        let mut forecaster =
-            Self { model, horizons_weeks, discounts, orders, table: Box::default() };
-        // Every place starts with the truth about one pair, so that no place is empty.
-        let entry = Entry { x: 0, t_days: 0, alive: forecaster.compute(0, 0) };
-        forecaster.table = vec![entry; ENTRIES as usize].into();
-        forecaster
+        let computation = Computation { model, horizons_weeks, discounts, orders };
+        Self { computation, table: Memo::new(TABLE_BITS) }
     }
 
     /// The forecast for a living customer with `x` purchase days after the first, `t_days` after
     /// it. A function of its arguments, whatever the table holds.
     pub fn alive(&mut self, x: u32, t_days: u32) -> Alive {
-        let place = (x.wrapping_mul(STRIDE).wrapping_add(t_days) % ENTRIES) as usize;
-        let entry = self.table[place];
-        if entry.x == x && entry.t_days == t_days {
-            return entry.alive;
-        }
-        let alive = self.compute(x, t_days);
-        self.table[place] = Entry { x, t_days, alive };
-        alive
+        self.table.get(x, t_days).unwrap_or_else(|| {
+            let alive = self.computation.compute(x, t_days);
+            self.table.put(x, t_days, alive);
+            alive
+        })
     }
+}
 
+impl Computation {
     fn compute(&mut self, x: u32, t_days: u32) -> Alive {
         self.model.fill_expected_orders_alive(x, t_days, &self.horizons_weeks, &mut self.orders);
         let (mut until_before, mut discounted_orders) = (0.0, 0.0);

@@ -15,6 +15,7 @@ mod deadline;
 mod forecaster;
 pub mod formulas;
 mod gamma_gamma;
+mod memo;
 mod model;
 mod model_file;
 mod pareto_nbd;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use deadline::AGE_DAYS_MAX;
 pub use forecaster::{Alive, Forecaster, Horizon};
+pub use memo::Memo;
 pub use model::Model;
 pub use model_file::{Evidence, ModelFile, Parameters, Spend};
 pub use purchases::Purchases;
