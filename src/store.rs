@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use dashmap::DashMap;
+use rustc_hash::FxBuildHasher;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::calendar::Day;
@@ -53,15 +54,13 @@ pub fn hash_of(id: &str) -> u64 {
 /// The committed customers of one partition: hash of the id → the customers with that hash.
 #[derive(Debug, Default)]
 pub struct Customers {
-    buckets: DashMap<u64, Bucket>,
+    buckets: DashMap<u64, Bucket, FxBuildHasher>,
     count: AtomicI64,
     bytes: AtomicI64,
 }
 
 /// Memory of a map slot: hash, pointer, length and control byte at hashbrown's mean load.
 const SLOT_BYTES: i64 = (8 + 16 + 1) * 10 / 7;
-/// What the allocator adds to an allocation.
-const ALLOCATION_BYTES: i64 = 8;
 
 impl Customers {
     /// Reads the customer, if it is here, through `read`.
@@ -178,9 +177,15 @@ impl Bucket {
             return (0, 0);
         }
         let n_customers = self.entries().fold(0, |count, _| count + 1);
-        let n_bytes = i64::try_from(self.0.len().next_multiple_of(16)).unwrap_or(i64::MAX);
-        (n_customers, n_bytes + ALLOCATION_BYTES + SLOT_BYTES)
+        (n_customers, n_bytes_allocated(self.0.len()) + SLOT_BYTES)
     }
+}
+
+/// What mimalloc takes for so many bytes: a power of two has four steps to the next.
+fn n_bytes_allocated(n_bytes: usize) -> i64 {
+    let n_words = n_bytes.div_ceil(8).max(1);
+    let step = (n_words.next_power_of_two() / 8).max(1);
+    i64::try_from(n_words.next_multiple_of(step) * 8).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //! time. It decides nothing about a customer (the pipeline does) and nothing about transactions.
 
 use std::collections::BTreeMap;
-use std::mem;
 use std::sync::Arc;
+
+use compact_str::CompactString;
 
 use super::port::{Failure, Outgoing, Rejected, Restored, Topic};
 use super::stage::{Stage, Touched};
@@ -15,11 +16,11 @@ use crate::customer::Source;
 use crate::event::{Body, Event};
 use crate::metrics::Figures;
 use crate::pipeline::{Clock, Pipeline, Raise};
-use crate::record::changelog::{self, Key};
+use crate::record::changelog::Key;
 use crate::record::dead_letter::{DeadLetter, Refused};
 use crate::record::erased::{self, ErasedHash};
 use crate::record::marker::{CODEC_VERSION, Ground, Marker};
-use crate::store::{Customers, hash_of};
+use crate::store::Customers;
 
 /// The state of one input partition.
 #[derive(Debug)]
@@ -31,7 +32,6 @@ pub struct Partition {
     position: Position,
     position_committed: Position,
     stage: Stage,
-    writes: Vec<Write>,
 }
 
 /// How far a partition has come.
@@ -39,13 +39,6 @@ pub struct Partition {
 struct Position {
     stream_time_ms: Option<i64>,
     offset_next: Option<i64>,
-}
-
-/// A customer's value on its way from the changelog into the store.
-#[derive(Debug)]
-struct Write {
-    index: usize,
-    value: Option<Vec<u8>>,
 }
 
 impl Partition {
@@ -63,7 +56,6 @@ impl Partition {
             position,
             position_committed: position,
             stage: Stage::default(),
-            writes: Vec::new(),
         }
     }
 
@@ -154,17 +146,15 @@ impl Partition {
     /// Whether the event is neither of an erased customer nor there already. Only such an event may
     /// move time.
     pub fn admits(&mut self, event: &Event, offset: i64, work: &mut Work<'_>) -> bool {
-        let hash = erased::hash_of(&event.customer_id);
-        let staged = self.stage.erased.get(&hash).copied();
-        let erased_at_ms = staged.unwrap_or_else(|| self.erased.get(&hash).copied());
-        if erased_at_ms.is_some_and(|at_ms| event.occurred_at_ms <= at_ms) {
+        if self.erased_at_ms(&event.customer_id).is_some_and(|at_ms| event.occurred_at_ms <= at_ms)
+        {
             work.tally.erased();
             return false;
         }
         let fingerprint = event.fingerprint(self.number, offset);
-        let index = self.touch(&event.customer_id);
-        let customer = self.stage.get_mut(index).customer.as_ref();
-        if customer.is_some_and(|customer| customer.path.remembers(fingerprint)) {
+        let index = self.stage.touch(&event.customer_id, &self.committed);
+        let (_, customer) = self.stage.take(index, &self.committed);
+        if customer.as_ref().is_some_and(|customer| customer.path.remembers(fingerprint)) {
             work.tally.duplicate();
             return false;
         }
@@ -174,7 +164,7 @@ impl Partition {
     /// Whether a timer is due by `until_ms`.
     pub fn is_due(&self, pipeline: &Pipeline, until_ms: i64) -> bool {
         let today = pipeline.rules().calendar.day(until_ms);
-        self.timers.first().is_some_and(|(day, _)| day <= today)
+        self.timers.first_day().is_some_and(|day| day <= today)
     }
 
     /// Fires the timers of the earliest due day and hash. The caller has asked whether one is due,
@@ -190,19 +180,19 @@ impl Partition {
         let due_ms = work.pipeline.rules().calendar.start_ms(day);
         self.advance(work.pipeline, due_ms);
         let stream_ms = self.position.stream_time_ms.unwrap_or(due_ms);
-        let mut ids: Vec<Box<str>> = Vec::new();
+        let mut ids: Vec<CompactString> = Vec::new();
         self.committed.visit(hash, |entry| ids.push(entry.id.into()));
         for id in ids {
-            self.touch(&id);
+            self.stage.touch(&id, &self.committed);
         }
         let candidates: Vec<usize> = self.stage.with_hash(hash).collect();
         let mut n_fired = 0;
         for index in candidates {
-            let touched = self.stage.get_mut(index);
-            if touched.due != Some(day) {
+            if self.stage.touched()[index].due != Some(day) {
                 continue;
             }
-            let customer = touched.customer.as_mut().expect("only a customer has a timer");
+            let (touched, customer) = self.stage.take(index, &self.committed);
+            let customer = customer.as_mut().expect("only a customer has a timer");
             let raise = work.pipeline.fire(&touched.id, customer, due_ms, stream_ms, clock);
             work.tally.timer_fired();
             n_fired += 1;
@@ -229,8 +219,9 @@ impl Partition {
         }
         let stream_ms = self.position.stream_time_ms.unwrap_or(event.occurred_at_ms);
         let source = Source { partition: self.number, offset };
-        let index = self.touch(&event.customer_id);
-        let customer = self.stage.get_mut(index).customer.get_or_insert_default();
+        let index = self.stage.touch(&event.customer_id, &self.committed);
+        let (_, customer) = self.stage.take(index, &self.committed);
+        let customer = customer.get_or_insert_default();
         let raise = work.pipeline.apply(customer, event, source, stream_ms);
         raise.map_or(Ok(()), |raise| self.publish(index, Cause::Event, &raise, work))
     }
@@ -243,19 +234,18 @@ impl Partition {
     /// # Panics
     /// If nothing was ever read: then there is nothing to commit either.
     pub fn close(&mut self, ground: &Ground, work: &mut Work<'_>) -> Result<(), Failure> {
-        for (index, touched) in self.stage.touched().iter().enumerate() {
-            let Some(cause) = touched.cause else { continue };
-            if touched.customer.is_none() && !touched.is_committed {
-                continue;
+        if work.emit == Emit::Commit {
+            for index in 0..self.stage.touched().len() {
+                let Some(cause) = self.stage.touched()[index].cause else { continue };
+                if let (touched, Some(customer)) = self.stage.take(index, &self.committed) {
+                    work.score(&touched.id, customer, cause, None)?;
+                }
             }
-            if work.emit == Emit::Commit
-                && let Some(customer) = &touched.customer
-            {
-                work.score(&touched.id, customer, cause, None)?;
+        }
+        for (touched, value) in self.stage.changed() {
+            if value.is_some() || touched.is_committed {
+                work.log(self.number, &Key::Customer(&touched.id), value)?;
             }
-            let value = touched.customer.as_ref().map(changelog::encode);
-            work.log(self.number, &Key::Customer(&touched.id), value.as_deref())?;
-            self.writes.push(Write { index, value });
         }
         for (hash, at_ms) in &self.stage.erased {
             let value = at_ms.map(erased::encode);
@@ -275,43 +265,41 @@ impl Partition {
 
     /// The transaction is committed: what was staged is the state.
     pub fn commit(&mut self) {
-        let mut stage = mem::take(&mut self.stage);
-        for Write { index, value } in self.writes.drain(..) {
-            let touched = stage.get_mut(index);
+        for (touched, value) in self.stage.changed() {
             match value {
-                Some(value) => self.committed.put(&touched.id, touched.due, &value),
+                Some(value) => self.committed.put(&touched.id, touched.due, value),
                 None => self.committed.remove(&touched.id),
             }
         }
-        for (hash, at_ms) in stage.erased {
+        for (hash, at_ms) in &self.stage.erased {
             match at_ms {
-                Some(at_ms) => self.erased.insert(hash, at_ms),
-                None => self.erased.remove(&hash),
+                Some(at_ms) => self.erased.insert(*hash, *at_ms),
+                None => self.erased.remove(hash),
             };
         }
+        self.stage.clear();
         self.position_committed = self.position;
     }
 
     /// The transaction is aborted: the state is as it was. Returns the offset to read again from.
     pub fn roll_back(&mut self) -> Option<i64> {
-        let stage = mem::take(&mut self.stage);
-        self.writes.clear();
-        for touched in stage.touched() {
+        for touched in self.stage.touched() {
             self.timers.change(touched.hash, touched.due, touched.due_committed);
         }
         self.position = self.position_committed;
-        self.position.offset_next.or(stage.offset_first)
+        let offset_next = self.position.offset_next.or(self.stage.offset_first);
+        self.stage.clear();
+        offset_next
     }
 
-    fn touch(&mut self, id: &str) -> usize {
-        let hash = hash_of(id);
-        self.stage.find(id, hash).unwrap_or_else(|| {
-            let committed = self.committed.get(id, |entry| {
-                let customer = changelog::decode(entry.value).expect("restore checked every value");
-                (entry.due, customer)
-            });
-            self.stage.add(id, hash, committed)
-        })
+    /// When the customer was erased, if that is remembered.
+    fn erased_at_ms(&self, id: &str) -> Option<i64> {
+        if self.erased.is_empty() && self.stage.erased.is_empty() {
+            return None;
+        }
+        let hash = erased::hash_of(id);
+        let staged = self.stage.erased.get(&hash).copied();
+        staged.unwrap_or_else(|| self.erased.get(&hash).copied())
     }
 
     /// Moves stream time on, and forgets erasures that are older than they must be remembered.
@@ -338,12 +326,12 @@ impl Partition {
     fn erase(&mut self, event: &Event, work: &mut Work<'_>) -> Result<(), Failure> {
         let hash = erased::hash_of(&event.customer_id);
         self.stage.erased.insert(hash, Some(event.occurred_at_ms));
-        let index = self.touch(&event.customer_id);
-        let touched = self.stage.get_mut(index);
+        let index = self.stage.touch(&event.customer_id, &self.committed);
+        let (touched, customer) = self.stage.take(index, &self.committed);
         self.timers.change(touched.hash, touched.due, None);
         touched.due = None;
-        touched.customer = None;
-        touched.cause = Some(Cause::Event);
+        *customer = None;
+        self.stage.keep(index, Cause::Event);
         work.send(Topic::Scores, &event.customer_id, None)
     }
 
@@ -355,9 +343,8 @@ impl Partition {
         raise: &Raise,
         work: &mut Work<'_>,
     ) -> Result<(), Failure> {
-        let Touched { id, hash, due, customer, cause: last, .. } = self.stage.get_mut(index);
+        let (Touched { id, hash, due, .. }, customer) = self.stage.take(index, &self.committed);
         let customer = customer.as_ref().expect("only a customer is published");
-        *last = Some(cause);
         self.timers.change(*hash, *due, raise.due);
         *due = raise.due;
         work.tally.lifecycle(raise.lifecycle_before, raise.lifecycle);
@@ -368,6 +355,7 @@ impl Partition {
         if work.emit == Emit::Event {
             work.score(id, customer, cause, raise.reading.as_ref())?;
         }
+        self.stage.keep(index, cause);
         Ok(())
     }
 }

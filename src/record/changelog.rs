@@ -16,7 +16,6 @@ mod tests;
 mod wire;
 
 use crate::customer::Customer;
-use state::Refunds;
 use wire::{Reader, put_day, put_instant, put_varint};
 
 /// The version of the encoding that this build writes, and the only one it reads.
@@ -97,61 +96,64 @@ mod presence {
     pub(super) const ALL: u64 = (1 << 9) - 1;
 }
 
-/// Sections as they are written: the bytes, and which of them there are.
-struct Sections {
-    present: u64,
-    bytes: Vec<u8>,
-}
-
-impl Sections {
-    fn put<T>(&mut self, bit: u64, section: Option<T>, put: impl FnOnce(&mut Vec<u8>, T)) {
-        if let Some(section) = section {
-            self.present |= bit;
-            put(&mut self.bytes, section);
-        }
-    }
-}
-
 /// A customer's state as bytes.
 pub fn encode(customer: &Customer) -> Vec<u8> {
-    let Customer { ledger, totals, counters, path, orders, latest_day } = customer;
-    let n_bytes_likely = 64 + 8 * ledger.days.len() + 32 * orders.0.len() + 8 * path.recent.len();
-    let mut sections = Sections { present: 0, bytes: Vec::with_capacity(n_bytes_likely) };
-    sections.put(presence::SOURCE, path.source, state::put_source);
-    sections.put(presence::FOLDED, ledger.folded, ledger::put_folded);
-    ledger::put_days(&mut sections.bytes, ledger);
-    let beyond = latest_day.filter(|_| *latest_day != ledger.last_day());
-    sections.put(presence::LATEST_DAY, beyond, |bytes, day| {
-        put_day(bytes, day, ledger.last_day().unwrap_or_default());
-    });
-    let latest_day = latest_day.unwrap_or_default();
-    put_instant(&mut sections.bytes, path.as_of_ms, latest_day);
-    let refunds = Refunds {
-        n_in_full: totals.n_orders.saturating_sub(ledger.n_orders()),
-        refunded_minor: totals.refunded_minor,
-        unmatched_minor: totals.unmatched_minor,
-    };
-    let refunds = Some(refunds).filter(|refunds| *refunds != Refunds::default());
-    sections.put(presence::REFUNDS, refunds, state::put_refunds);
-    sections.put(presence::COUNTERS, state::counted(counters), state::put_counters);
-    sections.put(presence::LATCHES, state::latched(path), |bytes, path| {
-        state::put_latches(bytes, path, latest_day);
-    });
-    sections.put(presence::SIGNALS, state::signalled(path), |bytes, path| {
-        state::put_signals(bytes, path, latest_day);
-    });
-    sections.put(presence::HIGH_VALUE, path.high_value_reached.then_some(()), |_, ()| {});
-    sections.put(presence::USAGE, counters.usage.latest_week, |bytes, week| {
-        state::put_usage(bytes, week, &counters.usage);
-    });
-    orders::put_orders(&mut sections.bytes, &orders.0, latest_day);
-    state::put_recent(&mut sections.bytes, &path.recent);
-
-    let mut bytes = Vec::with_capacity(3 + sections.bytes.len());
-    bytes.push(VERSION);
-    put_varint(&mut bytes, sections.present);
-    bytes.extend_from_slice(&sections.bytes);
+    let mut bytes = Vec::new();
+    append(&mut bytes, customer);
     bytes
+}
+
+/// Appends a customer's state to bytes that are there.
+pub fn append(bytes: &mut Vec<u8>, customer: &Customer) {
+    let Customer { ledger, counters, path, orders, latest_day, .. } = customer;
+    let beyond = latest_day.filter(|_| *latest_day != ledger.last_day());
+    let refunds = state::refunded(customer);
+    let counted = state::counted(counters);
+    let latched = state::latched(path);
+    let signalled = state::signalled(path);
+    let present = [
+        (presence::SOURCE, path.source.is_some()),
+        (presence::LATEST_DAY, beyond.is_some()),
+        (presence::REFUNDS, refunds.is_some()),
+        (presence::COUNTERS, counted.is_some()),
+        (presence::LATCHES, latched.is_some()),
+        (presence::SIGNALS, signalled.is_some()),
+        (presence::HIGH_VALUE, path.high_value_reached),
+        (presence::USAGE, counters.usage.latest_week.is_some()),
+        (presence::FOLDED, ledger.folded.is_some()),
+    ];
+    bytes.push(VERSION);
+    let set = |bits, (bit, is_present): &(u64, bool)| if *is_present { bits | bit } else { bits };
+    put_varint(bytes, present.iter().fold(0, set));
+    if let Some(source) = path.source {
+        state::put_source(bytes, source);
+    }
+    if let Some(folded) = ledger.folded {
+        ledger::put_folded(bytes, folded);
+    }
+    ledger::put_days(bytes, ledger);
+    if let Some(day) = beyond {
+        put_day(bytes, day, ledger.last_day().unwrap_or_default());
+    }
+    let latest_day = latest_day.unwrap_or_default();
+    put_instant(bytes, path.as_of_ms, latest_day);
+    if let Some(refunds) = refunds {
+        state::put_refunds(bytes, refunds);
+    }
+    if let Some(counters) = counted {
+        state::put_counters(bytes, counters);
+    }
+    if let Some(path) = latched {
+        state::put_latches(bytes, path, latest_day);
+    }
+    if let Some(path) = signalled {
+        state::put_signals(bytes, path, latest_day);
+    }
+    if let Some(week) = counters.usage.latest_week {
+        state::put_usage(bytes, week, &counters.usage);
+    }
+    orders::put_orders(bytes, &orders.0, latest_day);
+    state::put_recent(bytes, &path.recent);
 }
 
 /// Reads a customer's state.

@@ -4,7 +4,9 @@
 use super::DecodeError;
 use super::wire::{Reader, Result, put_day, put_money, put_varint, unzigzag, zigzag};
 use crate::calendar::Day;
-use crate::customer::{Counters, Driver, Latch, Latches, Path, SignalKind, Source, Usage};
+use crate::customer::{
+    Counters, Customer, Driver, Latch, Latches, Path, SignalKind, Source, Usage,
+};
 
 pub(super) fn put_source(bytes: &mut Vec<u8>, source: Source) {
     put_varint(bytes, source.partition.cast_unsigned().into());
@@ -23,6 +25,17 @@ pub(super) struct Refunds {
     pub(super) n_in_full: u64,
     pub(super) refunded_minor: i128,
     pub(super) unmatched_minor: i128,
+}
+
+/// The refund sums, if anything was refunded.
+pub(super) fn refunded(customer: &Customer) -> Option<Refunds> {
+    let Customer { ledger, totals, .. } = customer;
+    let refunds = Refunds {
+        n_in_full: totals.n_orders.saturating_sub(ledger.n_orders()),
+        refunded_minor: totals.refunded_minor,
+        unmatched_minor: totals.unmatched_minor,
+    };
+    Some(refunds).filter(|refunds| *refunds != Refunds::default())
 }
 
 pub(super) fn put_refunds(bytes: &mut Vec<u8>, refunds: Refunds) {
@@ -166,7 +179,7 @@ pub(super) fn put_recent(bytes: &mut Vec<u8>, recent: &[u64]) {
 pub(super) fn read_recent(reader: &mut Reader<'_>) -> Result<Vec<u64>> {
     const WHAT: &str = "recent events";
     let n_events = reader.count(8, WHAT)?;
-    let mut recent = Vec::with_capacity(n_events);
+    let mut recent = Vec::with_capacity(n_events + 1);
     for _ in 0..n_events {
         recent.push(u64::from_le_bytes(reader.array(WHAT)?));
     }
