@@ -3,9 +3,10 @@
 
 use std::fmt;
 
+use compact_str::CompactString;
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::tz::{Offset, TimeZone};
 
 /// Milliseconds in a day of 24 hours.
 const DAY_MS: i64 = 86_400_000;
@@ -26,11 +27,17 @@ impl Day {
         Self(self.0.saturating_add(days))
     }
 
-    /// The calendar date; days beyond the years 1 to 9999 are held at those ends.
+    /// The calendar date; days beyond the years -9999 to 9999 are held at those ends.
     pub fn date(self) -> Date {
-        let epoch = Date::constant(1970, 1, 1);
-        let end = if self.0 < 0 { Date::MIN } else { Date::MAX };
-        epoch.checked_add(self.0.days()).unwrap_or(end)
+        Offset::UTC.to_datetime(timestamp(i64::from(self.0) * DAY_MS)).date()
+    }
+
+    /// The ISO 8601 date, as in `1997-09-30`.
+    ///
+    /// # Panics
+    /// Never: digits are text.
+    pub fn text(self) -> CompactString {
+        CompactString::from_utf8(date_digits(self.date())).expect("digits are text")
     }
 
     /// The day of a calendar date.
@@ -43,7 +50,7 @@ impl Day {
 /// The ISO 8601 date, as in `1997-09-30`.
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.date().fmt(f)
+        f.pad(&self.text())
     }
 }
 
@@ -102,8 +109,39 @@ impl Calendar {
 }
 
 /// The instant as RFC 3339 in UTC with milliseconds, as in `2024-05-01T12:00:00.000Z`.
-pub fn rfc3339(at_ms: i64) -> String {
-    format!("{:.3}", timestamp(at_ms))
+///
+/// # Panics
+/// Never: digits are text.
+pub fn rfc3339(at_ms: i64) -> CompactString {
+    let at = Offset::UTC.to_datetime(timestamp(at_ms));
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    text[..10].copy_from_slice(&date_digits(at.date()));
+    text[11..13].copy_from_slice(&digits::<2>(at.hour().into()));
+    text[14..16].copy_from_slice(&digits::<2>(at.minute().into()));
+    text[17..19].copy_from_slice(&digits::<2>(at.second().into()));
+    text[20..23].copy_from_slice(&digits::<3>(at.millisecond()));
+    CompactString::from_utf8(text).expect("digits are text")
+}
+
+/// Years before 0 have no four digits; they are held at its beginning.
+fn date_digits(date: Date) -> [u8; 10] {
+    let date = date.max(Date::constant(0, 1, 1));
+    let mut text = *b"0000-00-00";
+    text[..4].copy_from_slice(&digits::<4>(date.year()));
+    text[5..7].copy_from_slice(&digits::<2>(date.month().into()));
+    text[8..].copy_from_slice(&digits::<2>(date.day().into()));
+    text
+}
+
+/// The last `N` decimal digits of a number that is not negative.
+fn digits<const N: usize>(number: i16) -> [u8; N] {
+    let mut rest = number.unsigned_abs();
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit += (rest % 10).to_le_bytes()[0];
+        rest /= 10;
+    }
+    digits
 }
 
 fn timestamp(at_ms: i64) -> Timestamp {

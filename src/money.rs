@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use compact_str::CompactString;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
@@ -101,12 +102,19 @@ pub fn parse_minor(text: &str, currency: Currency) -> Result<i64, String> {
 }
 
 /// Writes minor units as a decimal string with the given number of decimals, as in `-0.05`.
-pub fn format_minor(minor: i128, decimals: u32) -> String {
+pub fn format_minor(minor: i128, decimals: u32) -> CompactString {
     let decimals = decimals as usize;
-    let sign = if minor < 0 { "-" } else { "" };
-    let digits = format!("{:0width$}", minor.unsigned_abs(), width = decimals + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - decimals);
-    if decimals == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(minor.unsigned_abs());
+    let mut text = CompactString::const_new(if minor < 0 { "-" } else { "" });
+    let (whole, fraction) = digits.split_at(digits.len().saturating_sub(decimals));
+    text.push_str(if whole.is_empty() { "0" } else { whole });
+    if decimals > 0 {
+        text.push('.');
+        text.extend(std::iter::repeat_n('0', decimals - fraction.len()));
+        text.push_str(fraction);
+    }
+    text
 }
 
 /// What one unit of each other currency is worth in the base currency.

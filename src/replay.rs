@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use compact_str::CompactString;
+
 use crate::calendar::Day;
 use crate::churn::Cause;
 use crate::customer::{Customer, Source};
@@ -20,7 +22,7 @@ struct Step {
 /// A history, sorted into customers.
 #[derive(Debug, Default)]
 pub struct Replay {
-    steps: BTreeMap<Box<str>, Vec<Step>>,
+    steps: BTreeMap<CompactString, Vec<Step>>,
     n_events: u64,
     stream_ms: Option<i64>,
 }
@@ -29,7 +31,7 @@ pub struct Replay {
 #[derive(Debug)]
 pub struct Recounted {
     /// The customer's id.
-    pub id: Box<str>,
+    pub id: CompactString,
     /// The state.
     pub customer: Customer,
     /// What was raised on the way, in the order of time.
@@ -89,7 +91,7 @@ impl Replay {
 
 struct Player<'a> {
     pipeline: &'a mut Pipeline,
-    id: Box<str>,
+    id: CompactString,
     customer: Option<Customer>,
     signals: Vec<Signal>,
     n_duplicates: u64,

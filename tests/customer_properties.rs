@@ -80,7 +80,7 @@ fn sent(windows: Windows) -> impl Strategy<Value = Sent> {
             customer_id: "c".into(),
             occurred_at_ms: i64::from(day) * DAY_MS + hour * HOUR_MS,
             event_id: event_id.map(Into::into),
-            order_id,
+            order_id: order_id.map(Into::into),
             channel: None,
             body,
         },

@@ -7,6 +7,7 @@
     reason = "the helpers of a test report and fail as the tests themselves do"
 )]
 
+use compact_str::CompactString;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lifetide::calendar::rfc3339;
@@ -104,9 +105,9 @@ fn assert_within_bounds(event: &Event, key: &[u8]) {
     }
 }
 
-fn text(bytes_max: usize) -> impl Strategy<Value = Box<str>> {
-    let any_text = vec(any::<char>(), 1..=bytes_max / 4)
-        .prop_map(|chars| chars.into_iter().collect::<String>().into_boxed_str());
+fn text(bytes_max: usize) -> impl Strategy<Value = CompactString> {
+    let any_text =
+        vec(any::<char>(), 1..=bytes_max / 4).prop_map(|chars| chars.into_iter().collect());
     prop_oneof![3 => "[a-z0-9-]{1,12}".prop_map(Into::into), 1 => any_text]
 }
 

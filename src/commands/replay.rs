@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, IsTerminal, Write, stderr, stdout};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use compact_str::CompactString;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::against::Against;
@@ -113,7 +114,7 @@ fn write(
     file: &Tally,
 ) -> Result<Outcome> {
     let mut scores = arguments.scores.as_deref().map(Lines::create).transpose()?;
-    let mut signals: Vec<(Box<str>, Signal)> = Vec::new();
+    let mut signals: Vec<(CompactString, Signal)> = Vec::new();
     // All are played before the first is scored: each borrows the pipeline.
     let mut recounted: Vec<_> = replay.play(pipeline, |_| end_ms).collect();
     for one in &mut recounted {

@@ -5,6 +5,7 @@
 //! keeps the result; `clv`, `churn` and `record` read it.
 
 mod counters;
+mod event_id;
 mod ledger;
 mod orders;
 mod path;
@@ -21,6 +22,7 @@ pub use counters::{Counters, Usage};
 pub use ledger::{DAYS_KEPT_MAX, DayEntry, Ledger};
 pub use path::{Driver, LastSignals, Latch, Latches, Path, SignalKind, Source};
 
+pub(crate) use event_id::EventId;
 pub(crate) use ledger::Folded;
 use orders::Revision;
 pub(crate) use orders::{
@@ -179,7 +181,7 @@ fn completion(event: &Event, amount: Amount, intake: &Intake) -> Completion {
     };
     Completion {
         at_ms: event.occurred_at_ms,
-        event_id: event.event_id.clone().unwrap_or_default(),
+        event_id: event.event_id.as_deref().map(EventId::from).unwrap_or_default(),
         amount_minor: convert_at(rate, amount, intake),
         foreign: (amount.currency != intake.currency).then_some(foreign),
     }

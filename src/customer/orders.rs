@@ -12,8 +12,10 @@
 //! windows together can be let go, on the same day in every order of arrival.
 
 use rust_decimal::Decimal;
+use smallvec::SmallVec;
 
 use super::Windows;
+use super::event_id::EventId;
 use crate::calendar::Day;
 use crate::money::{Currency, convert};
 
@@ -38,8 +40,7 @@ pub(crate) struct Order {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Completion {
     pub(crate) at_ms: i64,
-    /// Empty where the event had none.
-    pub(crate) event_id: Box<str>,
+    pub(crate) event_id: EventId,
     /// In the base currency.
     pub(crate) amount_minor: i128,
     /// What the event said, where that was in another currency.
@@ -93,7 +94,7 @@ pub(crate) struct Change {
     pub(crate) gross_minor: i128,
     pub(crate) refunded_minor: i128,
     pub(crate) unmatched_minor: i128,
-    pub(crate) days: Vec<DayChange>,
+    pub(crate) days: SmallVec<[DayChange; 2]>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,13 +117,13 @@ impl OpenOrders {
         windows: &Windows,
         base: Currency,
     ) -> Change {
-        let mut orders: Vec<Order> =
+        let mut orders: Revised =
             self.0.extract_if(.., |order| order.fingerprint == fingerprint).collect();
         let mut change = Change::default();
         for order in &orders {
             change.count(order, -1, base);
         }
-        let mut facts: Vec<Fact> =
+        let mut facts: SmallVec<[Fact; 4]> =
             orders.iter_mut().flat_map(|order| std::mem::take(&mut order.facts)).collect();
         orders.retain(|order| order.completion.is_some());
         match revision {
@@ -151,9 +152,12 @@ impl OpenOrders {
     }
 }
 
+/// The orders of one id, by day. There is hardly ever more than one.
+type Revised = SmallVec<[Order; 1]>;
+
 /// Joins a completion into the earliest order within the window of edits, or begins another order.
 fn complete(
-    orders: &mut Vec<Order>,
+    orders: &mut Revised,
     fingerprint: u64,
     day: Day,
     completion: Completion,
@@ -172,7 +176,7 @@ fn complete(
 }
 
 /// Adds a fact to the earliest order within the window of refunds, else to those without an order.
-fn place(orders: &mut Vec<Order>, fingerprint: u64, fact: Fact, windows: &Windows) {
+fn place(orders: &mut Revised, fingerprint: u64, fact: Fact, windows: &Windows) {
     let home = orders.iter().position(|order| match order.completion {
         Some(_) => within(order.day, fact.day, windows.refund_days),
         None => order.day == fact.day,
@@ -244,7 +248,7 @@ impl Order {
 impl Completion {
     /// Of two completions of an order the greater counts. What follows the event id only makes the
     /// order total, so that the same one wins however they arrive.
-    fn rank(&self) -> (i64, &str, i128, Option<(Currency, Decimal)>) {
+    fn rank(&self) -> (i64, &EventId, i128, Option<(Currency, Decimal)>) {
         let foreign = self.foreign.map(|foreign| (foreign.currency, foreign.rate));
         let stated_minor = self.foreign.map_or(self.amount_minor, |foreign| foreign.amount_minor);
         (self.at_ms, &self.event_id, stated_minor, foreign)

@@ -1,6 +1,7 @@
 //! An event as the compact JSON that `decode` reads back to the same event.
 //! Called by the demo's shop and the tests; never on the way in.
 
+use compact_str::CompactString;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -17,11 +18,11 @@ struct Written<'a> {
     customer_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     order_id: Option<&'a str>,
-    occurred_at: String,
+    occurred_at: CompactString,
     #[serde(skip_serializing_if = "Option::is_none")]
-    amount: Option<String>,
+    amount: Option<CompactString>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<String>,
+    cost: Option<CompactString>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

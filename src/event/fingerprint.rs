@@ -1,6 +1,7 @@
 //! The identity of an event as 64 bits, by which a redelivered event is recognised. The bytes that
 //! are hashed are a stored format: they must not change. Called by `pipeline` for accepted events.
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Body, Event};
@@ -9,7 +10,7 @@ impl Event {
     /// The identity: `event_id`; else type, order id, time and figure; without an order id either,
     /// the record's place in the input topic.
     pub fn fingerprint(&self, partition: i32, offset: i64) -> u64 {
-        let mut bytes = Vec::with_capacity(192);
+        let mut bytes = Parts::new();
         if let Some(event_id) = &self.event_id {
             part(&mut bytes, b'e', event_id.as_bytes());
         } else if let Some(order_id) = &self.order_id {
@@ -29,7 +30,7 @@ impl Event {
         self.order_id.as_ref().map(|order_id| xxh3_64(order_id.as_bytes()))
     }
 
-    fn figure_part(&self, bytes: &mut Vec<u8>) {
+    fn figure_part(&self, bytes: &mut Parts) {
         match self.body {
             Body::OrderCompleted(amount)
             | Body::OrderRefunded(amount)
@@ -46,8 +47,11 @@ impl Event {
     }
 }
 
+/// Room for the longest identity in all but strange cases.
+type Parts = SmallVec<[u8; 192]>;
+
 /// Appends a part with its tag and its length, so that no two lists of parts give the same bytes.
-fn part(bytes: &mut Vec<u8>, tag: u8, content: &[u8]) {
+fn part(bytes: &mut Parts, tag: u8, content: &[u8]) {
     bytes.push(tag);
     bytes.extend_from_slice(&(content.len() as u64).to_le_bytes());
     bytes.extend_from_slice(content);

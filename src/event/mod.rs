@@ -16,21 +16,23 @@ pub use values::{
     QUANTITY_THOUSANDTHS_MAX,
 };
 
+use compact_str::CompactString;
+
 use crate::money::Amount;
 
 /// One accepted checkout event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Who it is about: 1 to [`ID_BYTES_MAX`] bytes, the record's key.
-    pub customer_id: Box<str>,
+    pub customer_id: CompactString,
     /// When it happened, in epoch milliseconds.
     pub occurred_at_ms: i64,
     /// The producer's identity of the event, which makes redelivery harmless.
-    pub event_id: Option<Box<str>>,
+    pub event_id: Option<CompactString>,
     /// The order that it is about.
-    pub order_id: Option<Box<str>>,
+    pub order_id: Option<CompactString>,
     /// Where the customer was met, such as `web`.
-    pub channel: Option<Box<str>>,
+    pub channel: Option<CompactString>,
     /// What happened.
     pub body: Body,
 }

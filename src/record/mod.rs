@@ -5,6 +5,7 @@ pub mod changelog;
 pub mod dead_letter;
 pub mod erased;
 pub mod marker;
+mod object;
 pub mod score;
 pub mod signal;
 pub mod wire;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -42,7 +43,7 @@ pub struct Date(pub Day);
 
 impl Serialize for Date {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.serialize_str(&self.0.text())
     }
 }
 
@@ -72,17 +73,22 @@ impl Money {
     pub fn minor(self) -> i128 {
         self.minor
     }
+
+    /// The decimal string.
+    pub fn text(self) -> CompactString {
+        format_minor(self.minor, self.decimals)
+    }
 }
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&format_minor(self.minor, self.decimals))
+        f.write_str(&self.text())
     }
 }
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format_minor(self.minor, self.decimals))
+        serializer.serialize_str(&self.text())
     }
 }
 
@@ -131,9 +137,7 @@ fn round(value: f64) -> f64 {
     if value == 0.0 {
         return 0.0;
     }
-    let exponent = libm::floor(libm::log10(value.abs()));
-    #[expect(clippy::cast_possible_truncation, reason = "a float's decimal exponent is small")]
-    let shift = SIGNIFICANT_DIGITS - 1 - exponent as i32;
+    let shift = SIGNIFICANT_DIGITS - 1 - exponent(value.abs());
     if (0..=EXACT_POWER_MAX).contains(&shift) {
         let power = POWERS_OF_TEN[shift.unsigned_abs() as usize];
         (value * power).round() / power
@@ -142,6 +146,20 @@ fn round(value: f64) -> f64 {
         (value / power).round() * power
     } else {
         format!("{value:.7e}").parse().unwrap_or(value)
+    }
+}
+
+/// The decimal exponent of a positive number, by comparison where powers of ten are exact.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "a float's decimal exponent is small"
+)]
+fn exponent(value: f64) -> i32 {
+    if (1.0..1e22).contains(&value) {
+        POWERS_OF_TEN.partition_point(|power| *power <= value) as i32 - 1
+    } else {
+        libm::floor(libm::log10(value)) as i32
     }
 }
 
@@ -169,6 +187,18 @@ mod tests {
         }
         assert_eq!(Estimate::of(f64::NAN), None);
         assert_eq!(Estimate::of(f64::INFINITY), None);
+    }
+
+    #[test]
+    fn the_exponent_of_a_power_of_ten_and_its_neighbours() {
+        for (power, expect) in POWERS_OF_TEN.iter().zip(0..) {
+            assert_eq!(exponent(*power), expect);
+            assert_eq!(exponent(power.next_up()), expect);
+        }
+        for (power, expect) in POWERS_OF_TEN[1..22].iter().zip(0..) {
+            assert_eq!(exponent(power.next_down()), expect);
+        }
+        assert_eq!([0.5, 0.1, 0.099, 1.0e-7, 3.0e30].map(exponent), [-1, -1, -2, -7, 30]);
     }
 
     #[test]

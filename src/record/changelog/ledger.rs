@@ -54,7 +54,8 @@ pub(super) fn read_days(reader: &mut Reader<'_>, ledger: &mut Ledger) -> Result<
     if n_days > DAYS_KEPT_MAX {
         return Err(broken());
     }
-    ledger.days.reserve_exact(n_days);
+    // With room for the day that the next event most likely brings.
+    ledger.days.reserve_exact(n_days + 1);
     let mut before = ledger.folded.map(|folded| folded.last_day);
     for _ in 0..n_days {
         let head = reader.varint(WHAT)?;

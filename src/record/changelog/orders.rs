@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 
 use super::DecodeError;
 use super::wire::{
-    Reader, Result, day_after, put_instant, put_money, put_text, put_varint, unzigzag, zigzag,
+    Reader, Result, day_after, put_event_id, put_instant, put_money, put_varint, unzigzag, zigzag,
 };
 use crate::calendar::Day;
 use crate::customer::{Completion, Fact, Foreign, OPEN_ORDERS_MAX, Order, Refund, What};
@@ -39,7 +39,7 @@ pub(super) fn put_orders(bytes: &mut Vec<u8>, orders: &[Order], latest_day: Day)
         bytes.extend_from_slice(&order.fingerprint.to_le_bytes());
         if let Some(completion) = &order.completion {
             put_instant(bytes, completion.at_ms, order.day);
-            put_text(bytes, &completion.event_id);
+            put_event_id(bytes, &completion.event_id);
             put_money(bytes, completion.amount_minor);
         }
         if let Some(foreign) = foreign {
@@ -62,7 +62,8 @@ pub(super) fn read_orders(reader: &mut Reader<'_>, latest_day: Option<Day>) -> R
     if n_orders > OPEN_ORDERS_MAX {
         return Err(broken());
     }
-    let mut orders: Vec<Order> = Vec::with_capacity(n_orders);
+    // With room for the order that the next event most likely brings.
+    let mut orders: Vec<Order> = Vec::with_capacity(n_orders + 1);
     for _ in 0..n_orders {
         let head = reader.varint(WHAT)?;
         let gap = (head >> ORDER_BITS).cast_signed();
@@ -93,7 +94,7 @@ pub(super) fn read_orders(reader: &mut Reader<'_>, latest_day: Option<Day>) -> R
 
 fn read_completion(reader: &mut Reader<'_>, day: Day, is_foreign: bool) -> Result<Completion> {
     let at_ms = reader.instant("completion", day)?;
-    let event_id = reader.text("event id")?;
+    let event_id = reader.event_id("event id")?;
     let amount_minor = reader.money("amount")?;
     let foreign = if is_foreign { Some(read_foreign(reader)?) } else { None };
     Ok(Completion { at_ms, event_id, amount_minor, foreign })

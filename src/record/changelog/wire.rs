@@ -1,11 +1,12 @@
-//! Bytes of the changelog, below its fields: varints, money, and text. Every value has exactly one
-//! encoding, and reading refuses any other, numbers with needless bytes too. It knows no fields;
-//! called by `record::changelog` only.
+//! Bytes of the changelog, below its fields: varints, money and event ids. Every value has exactly
+//! one encoding, and reading refuses any other, numbers with needless bytes too. It knows no
+//! fields; called by `record::changelog` only.
 
 use std::ops::RangeInclusive;
 
 use super::DecodeError;
 use crate::calendar::Day;
+use crate::customer::EventId;
 
 /// Sums beyond this are not read: no history adds up to them, and below it no event can overflow
 /// one.
@@ -63,45 +64,18 @@ pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
-/// Appends text by its length; a UUID, as event ids mostly are, as its 16 bytes.
-pub(super) fn put_text(bytes: &mut Vec<u8>, text: &str) {
-    if let Some(uuid) = parse_uuid(text) {
-        bytes.push(0);
-        bytes.extend_from_slice(&uuid.to_be_bytes());
-    } else {
-        put_varint(bytes, text.len() as u64 + 1);
-        bytes.extend_from_slice(text.as_bytes());
-    }
-}
-
-/// The number of a UUID in its canonical lower-case form (RFC 9562); `None` for any other text.
-fn parse_uuid(text: &str) -> Option<u128> {
-    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
-    let mut uuid = 0;
-    for (i, &byte) in text.iter().enumerate() {
-        let digit = match (i, byte) {
-            (8 | 13 | 18 | 23, b'-') => continue,
-            (8 | 13 | 18 | 23, _) => return None,
-            (_, b'0'..=b'9') => byte - b'0',
-            (_, b'a'..=b'f') => byte - b'a' + 10,
-            _ => return None,
-        };
-        uuid = uuid << 4 | u128::from(digit);
-    }
-    Some(uuid)
-}
-
-fn uuid_text(uuid: [u8; 16]) -> Box<str> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(36);
-    for (i, byte) in uuid.into_iter().enumerate() {
-        if let 4 | 6 | 8 | 10 = i {
-            text.push('-');
+/// Appends an event id: a UUID, as most are, as its 16 bytes, other text by its length.
+pub(super) fn put_event_id(bytes: &mut Vec<u8>, event_id: &EventId) {
+    match event_id {
+        EventId::Uuid(uuid) => {
+            bytes.push(0);
+            bytes.extend_from_slice(uuid);
         }
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        EventId::Text(text) => {
+            put_varint(bytes, text.len() as u64 + 1);
+            bytes.extend_from_slice(text.as_bytes());
+        }
     }
-    text.into()
 }
 
 /// Reads from the front of a value; every error names what was being read.
@@ -184,15 +158,17 @@ impl Reader<'_> {
         Err(if is_cut { DecodeError::Truncated(what) } else { DecodeError::Broken(what) })
     }
 
-    pub(super) fn text(&mut self, what: &'static str) -> Result<Box<str>> {
+    pub(super) fn event_id(&mut self, what: &'static str) -> Result<EventId> {
         let Some(len) = self.varint(what)?.checked_sub(1) else {
-            return Ok(uuid_text(self.array(what)?));
+            return Ok(EventId::Uuid(self.array(what)?));
         };
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let (text, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Truncated(what))?;
         self.rest = rest;
         let text = str::from_utf8(text).map_err(|_| DecodeError::Broken(what))?;
-        if parse_uuid(text).is_some() { Err(DecodeError::Broken(what)) } else { Ok(text.into()) }
+        Some(EventId::from(text))
+            .filter(|event_id| matches!(event_id, EventId::Text(_)))
+            .ok_or(DecodeError::Broken(what))
     }
 }
 
