@@ -4,6 +4,7 @@
 
 pub mod partition;
 pub mod port;
+pub mod rebuild;
 mod stage;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,6 @@ pub mod embedded;
 pub mod feed;
 pub mod lane;
 mod ownership;
-mod reading;
 mod restore;
 mod sink;
 mod source;

@@ -13,11 +13,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use tracing::{info, warn};
 
 use super::clients::{self, Quiet};
-use super::reading::{Reading, not_deleted, start};
 use super::steward::ASK;
 use crate::config::Kafka;
 use crate::engine::Restored;
-use crate::engine::timers::Timers;
+use crate::engine::rebuild::{Bounds, Rebuild};
 use crate::metrics::PartitionGauges;
 use crate::pipeline::Pipeline;
 use crate::record::marker::Ground;
@@ -50,6 +49,19 @@ struct Task {
     looked_at: Option<Instant>,
     reading: Option<Reading>,
     gauges: Arc<PartitionGauges>,
+}
+
+/// How far the changelog of one partition has been read.
+#[derive(Debug)]
+struct Reading {
+    input: Bounds,
+    low: i64,
+    end: i64,
+    changelog_next: i64,
+    n_records: u64,
+    /// Read since the gauges were told.
+    n_untold: u64,
+    rebuild: Rebuild,
 }
 
 impl std::fmt::Debug for Restorer {
@@ -186,17 +198,13 @@ impl Restorer {
         let (low, end) = uncommitted.fetch_watermarks(&self.changelog_topic, partition, ASK)?;
         let (_, stable) = self.consumer.fetch_watermarks(&self.changelog_topic, partition, ASK)?;
         let reading = Reading {
-            committed,
-            input_low,
+            input: Bounds { committed, low: input_low },
             low,
             end,
+            changelog_next: low,
             n_records: 0,
             n_untold: 0,
-            changelog_next: low,
-            customers: Arc::default(),
-            timers: Timers::default(),
-            erased: BTreeMap::new(),
-            marker: None,
+            rebuild: Rebuild::default(),
         };
         Ok((reading, stable))
     }
@@ -210,8 +218,12 @@ impl Restorer {
                     let reading =
                         self.tasks.get_mut(&partition).and_then(|task| task.reading.as_mut());
                     let Some(reading) = reading else { continue };
-                    if let Err(fault) = reading.take(&message, &self.pipeline) {
-                        let offset = message.offset();
+                    let offset = message.offset();
+                    reading.n_records += 1;
+                    reading.n_untold += 1;
+                    reading.changelog_next = offset + 1;
+                    let (key, value) = (message.key(), message.payload());
+                    if let Err(fault) = reading.rebuild.take(key, value, &self.pipeline) {
                         let fault = format!("offset `{offset}` of the changelog: {fault}");
                         return Err(self.fault(partition, &fault));
                     }
@@ -244,36 +256,22 @@ impl Restorer {
     fn finish(&mut self, partition: i32) -> Result<Restored, String> {
         let mut task = self.tasks.remove(&partition).expect("a task that ends is there");
         task.tell();
-        let reading = task.reading.expect("a task that ends has read");
-        let is_empty = reading.customers.n_customers() == 0 && reading.erased.is_empty();
-        if reading.marker.is_none() && !is_empty {
-            return Err(self.fault(
-                partition,
-                "it holds customers but no marker, so how far they have come is unknown: start \
-                 with a new group and changelog topic",
-            ));
-        }
-        let offset_next = start(reading.marker.as_ref(), reading.committed, &self.ground)
-            .and_then(|offset_next| not_deleted(offset_next, reading.input_low))
+        let Reading { input, n_records, rebuild, .. } =
+            task.reading.expect("a task that ends has read");
+        let n_customers = rebuild.n_customers();
+        let restored = rebuild
+            .finish(partition, task.epoch, input, &self.ground)
             .map_err(|fault| self.fault(partition, &fault))?;
         let elapsed = task.began.elapsed();
         info!(
             partition,
-            records = reading.n_records,
-            customers = reading.customers.n_customers(),
-            offset_next,
+            records = n_records,
+            customers = n_customers,
+            offset_next = restored.offset_next,
             elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             "restored partition"
         );
-        Ok(Restored {
-            partition,
-            epoch: task.epoch,
-            customers: reading.customers,
-            timers: reading.timers,
-            erased: reading.erased,
-            marker: reading.marker,
-            offset_next,
-        })
+        Ok(restored)
     }
 
     fn unassign(&self, partition: i32) {

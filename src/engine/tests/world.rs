@@ -12,14 +12,13 @@ use super::source::{Logs, Source};
 use super::workload::{GROUND_PARTITIONS, rules};
 use crate::churn::testing::model;
 use crate::config::Emit;
-use crate::engine::timers::Timers;
+use crate::engine::rebuild::{Bounds, Rebuild};
 use crate::engine::{Command, Engine, Failure, Flow, Input, Options, Restored, Topic};
 use crate::metrics::Metrics;
 use crate::pipeline::{Pipeline, Rules};
 use crate::record::changelog::{self, Key};
-use crate::record::erased;
-use crate::record::marker::{Ground, Marker};
-use crate::store::{Customers, Store, hash_of};
+use crate::record::marker::Ground;
+use crate::store::Store;
 
 /// Commands that wait for the reader at most; more would block the test.
 const COMMANDS_MAX: usize = 64;
@@ -54,6 +53,14 @@ impl Setup {
 
     pub(super) fn rules(&self) -> Arc<Rules> {
         Arc::new(rules(self.erasure_memory_days))
+    }
+
+    fn ground(&self) -> Ground {
+        Ground {
+            currency: self.rules().intake.currency,
+            time_zone: "Europe/Berlin".to_owned(),
+            n_partitions: GROUND_PARTITIONS,
+        }
     }
 
     pub(super) fn pipeline(&self) -> Pipeline {
@@ -118,41 +125,18 @@ impl World {
         Input::Assigned { partition, epoch, gauges }
     }
 
-    /// A partition as its changelog holds it, read as the restore reads it.
+    /// A partition as its changelog holds it.
     pub(super) fn restored(&self, partition: i32, epoch: u64) -> Restored {
         let pipeline = self.setup.pipeline();
         let broker = self.broker.0.borrow();
-        let (customers, mut timers) = (Arc::new(Customers::default()), Timers::default());
-        let (mut erased, mut marker) = (BTreeMap::new(), None);
+        let mut rebuild = Rebuild::default();
         for Written { topic, partition: place, key, value, .. } in broker.visible() {
-            if (*topic, *place) != (Topic::Changelog, Some(partition)) {
-                continue;
-            }
-            match (Key::read(key).unwrap(), value) {
-                (Key::Customer(id), value) => {
-                    let before = customers.get(id, |entry| entry.due).flatten();
-                    let customer = value.as_ref().map(|value| changelog::decode(value).unwrap());
-                    let due = customer.and_then(|customer| pipeline.due_day(&customer));
-                    timers.change(hash_of(id), before, due);
-                    match value {
-                        Some(value) => customers.put(id, due, value),
-                        None => customers.remove(id),
-                    }
-                }
-                (Key::Erased(hash), Some(value)) => {
-                    erased.insert(hash, erased::decode(value).unwrap());
-                }
-                (Key::Erased(hash), None) => {
-                    erased.remove(&hash);
-                }
-                (Key::Marker, value) => {
-                    marker = value.as_deref().map(|it| Marker::read(it).unwrap());
-                }
+            if (*topic, *place) == (Topic::Changelog, Some(partition)) {
+                rebuild.take(Some(key), value.as_deref(), &pipeline).unwrap();
             }
         }
-        let offset_next = marker.as_ref().map(|marker| marker.offset_next);
-        assert_eq!(offset_next, broker.offsets.get(&partition).copied());
-        Restored { partition, epoch, customers, timers, erased, marker, offset_next }
+        let bounds = Bounds { committed: broker.offsets.get(&partition).copied(), low: 0 };
+        rebuild.finish(partition, epoch, bounds, &self.setup.ground()).unwrap()
     }
 
     /// One input for the engine, and a millisecond for the clock.
@@ -303,7 +287,6 @@ fn engine(
     broker: &Way,
     metrics: &Arc<Metrics>,
 ) -> (Engine<Way>, Receiver<Command>, Arc<Store>) {
-    let rules = setup.rules();
     let options = Options {
         input_topic: "checkout.events".to_owned(),
         emit: setup.emit,
@@ -311,11 +294,7 @@ fn engine(
         transaction_events_max: setup.events_max,
         transaction_bytes_max: u64::MAX,
         revoke_budget_ms: 700,
-        ground: Ground {
-            currency: rules.intake.currency,
-            time_zone: "Europe/Berlin".to_owned(),
-            n_partitions: GROUND_PARTITIONS,
-        },
+        ground: setup.ground(),
     };
     let (sender, commands) = bounded(COMMANDS_MAX);
     let store = Arc::new(Store::default());

@@ -1,48 +1,48 @@
-//! What is read back of one partition, record by record, and where to go on from it. Knows the
-//! forms of the changelog; asks no broker. Called by `restore`.
+//! One partition's state on its way back from its changelog, record by record, and where to go on
+//! from it. Asks no broker: `kafka::restore` reads and hands over what it read, and tests do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rdkafka::message::{BorrowedMessage, Message};
-
-use crate::engine::timers::Timers;
+use super::port::Restored;
+use super::timers::Timers;
 use crate::pipeline::Pipeline;
 use crate::record::changelog::{self, Key};
 use crate::record::erased::{self, ErasedHash};
 use crate::record::marker::{Ground, Marker};
 use crate::store::{Customers, hash_of};
 
-/// What was read so far.
-#[derive(Debug)]
-pub(super) struct Reading {
-    pub(super) committed: Option<i64>,
-    /// The oldest record of the input partition.
-    pub(super) input_low: i64,
-    pub(super) low: i64,
-    pub(super) end: i64,
-    pub(super) n_records: u64,
-    /// Read since the gauges were told.
-    pub(super) n_untold: u64,
-    pub(super) changelog_next: i64,
-    pub(super) customers: Arc<Customers>,
-    pub(super) timers: Timers,
-    pub(super) erased: BTreeMap<ErasedHash, i64>,
-    pub(super) marker: Option<Marker>,
+/// What was read of a partition so far.
+#[derive(Debug, Default)]
+pub struct Rebuild {
+    customers: Arc<Customers>,
+    timers: Timers,
+    erased: BTreeMap<ErasedHash, i64>,
+    marker: Option<Marker>,
 }
 
-impl Reading {
-    pub(super) fn take(
+/// What the broker says of the input partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The offset that the group has committed.
+    pub committed: Option<i64>,
+    /// The oldest record.
+    pub low: i64,
+}
+
+impl Rebuild {
+    /// Takes in the next record of the changelog.
+    ///
+    /// # Errors
+    /// What is wrong with a record that this program does not write.
+    pub fn take(
         &mut self,
-        message: &BorrowedMessage<'_>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
         pipeline: &Pipeline,
     ) -> Result<(), String> {
-        self.n_records += 1;
-        self.n_untold += 1;
-        self.changelog_next = message.offset() + 1;
-        let key =
-            Key::read(message.key().unwrap_or_default()).map_err(|error| error.to_string())?;
-        match (key, message.payload()) {
+        let key = Key::read(key.unwrap_or_default()).map_err(|error| error.to_string())?;
+        match (key, value) {
             (Key::Customer(id), Some(value)) => {
                 let customer = changelog::decode(value).map_err(|error| error.to_string())?;
                 let due = pipeline.due_day(&customer);
@@ -66,10 +66,37 @@ impl Reading {
         }
         Ok(())
     }
+
+    /// How many customers there are.
+    pub fn n_customers(&self) -> i64 {
+        self.customers.n_customers()
+    }
+
+    /// The partition, once all of its changelog was taken in.
+    ///
+    /// # Errors
+    /// Why the state cannot be trusted, and the remedy.
+    pub fn finish(
+        self,
+        partition: i32,
+        epoch: u64,
+        bounds: Bounds,
+        ground: &Ground,
+    ) -> Result<Restored, String> {
+        let Self { customers, timers, erased, marker } = self;
+        if marker.is_none() && (customers.n_customers() > 0 || !erased.is_empty()) {
+            return Err("it holds customers but no marker, so how far they have come is unknown: \
+                        start with a new group and changelog topic"
+                .to_owned());
+        }
+        let offset_next = start(marker.as_ref(), bounds.committed, ground)
+            .and_then(|offset_next| not_deleted(offset_next, bounds.low))?;
+        Ok(Restored { partition, epoch, customers, timers, erased, marker, offset_next })
+    }
 }
 
 /// Where to go on, or why that cannot be known.
-pub(super) fn start(
+fn start(
     marker: Option<&Marker>,
     committed: Option<i64>,
     ground: &Ground,
@@ -97,7 +124,7 @@ pub(super) fn start(
 }
 
 /// Hands `offset_next` on if nothing between it and the oldest record has been deleted.
-pub(super) fn not_deleted(offset_next: Option<i64>, low: i64) -> Result<Option<i64>, String> {
+fn not_deleted(offset_next: Option<i64>, low: i64) -> Result<Option<i64>, String> {
     match offset_next {
         Some(next) if next < low => Err(format!(
             "offset `{next}` is next and the oldest record of the input is `{low}`: events were \
