@@ -253,8 +253,16 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn log_rules(text: &str) -> Result<String, String> {
-    let rules = EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
-    drop(rules);
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let is_word = |rule: &str| rule.bytes().all(|byte| byte.is_ascii_alphabetic());
+    // A bare word that is no level would be taken for a module, and silence everything else.
+    let unknown = text
+        .split(',')
+        .find(|rule| is_word(rule) && !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(rule)));
+    if let Some(word) = unknown {
+        return Err(format!("`{word}` is no level; the levels are {}", LEVELS.join(", ")));
+    }
+    EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
     Ok(text.to_owned())
 }
 
@@ -264,6 +272,16 @@ mod tests {
     use clap::error::ErrorKind;
 
     use super::*;
+
+    #[test]
+    fn a_log_level_is_a_level_and_a_rule_names_its_module() {
+        for rules in ["info", "WARN", "info,lifetide::engine=debug", "lifetide=trace,off"] {
+            assert_eq!(log_rules(rules), Ok(rules.to_owned()));
+        }
+        for rules in ["loud", "info,debgu"] {
+            assert!(log_rules(rules).unwrap_err().contains("is no level"), "{rules}");
+        }
+    }
 
     fn parse(line: &str) -> Result<Cli, ErrorKind> {
         Cli::try_parse_from(line.split(' ')).map_err(|error| error.kind())

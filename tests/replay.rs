@@ -156,3 +156,20 @@ fn a_row_that_cannot_be_read_is_named_and_skipped_and_strict_makes_it_an_error()
     assert_eq!(run(&["--map", "nonsense"]).status.code(), Some(64));
     assert_eq!(run(&["--set", "processing.curency=EUR"]).status.code(), Some(64));
 }
+
+#[test]
+fn what_is_written_is_no_other_file_of_the_call() {
+    let folder = tempfile::tempdir().expect("there is room for a file");
+    let input = data("cdnow_sample.csv").display().to_string();
+    let out = folder.path().join("out.jsonl").display().to_string();
+    for arguments in
+        [["--scores", &input, "--signals", &out], ["--scores", &out, "--signals", &out]]
+    {
+        let output = replay(&arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{error}");
+        assert!(error.contains("give another file"), "{error}");
+    }
+    assert!(std::fs::read_to_string(&input).expect("it is still there").starts_with("customer_id"));
+    assert!(!folder.path().join("out.jsonl").exists());
+}
