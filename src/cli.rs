@@ -117,6 +117,9 @@ pub enum Command {
     /// Score an order history from a file, without Kafka
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Box<Replay>),
+    /// Let everything fail around the processor, run after run, and recount what is left
+    #[command(after_help = EXIT_CODES)]
+    Simulate(Simulate),
     /// Print a completion script for a shell
     #[command(after_help = EXIT_CODES)]
     Completions {
@@ -130,9 +133,21 @@ impl Command {
     pub const fn log_default(&self) -> &'static str {
         match self {
             Self::Demo(_) => "warn",
+            Self::Simulate(_) => "error",
             Self::Run(_) | Self::Check(_) | Self::Replay(_) | Self::Completions { .. } => "info",
         }
     }
+}
+
+/// Arguments of `simulate`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Simulate {
+    /// The first seed; a seed is one run, the same each time
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Runs, of one seed each
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: u64,
 }
 
 /// Arguments of `demo`.

@@ -28,6 +28,8 @@
 //! | [`lookup`] | what HTTP says of one customer |
 //! | [`service`] | one running processor: the parts above, wired |
 //! | [`history`] [`replay`] | files of past orders; their recount without Kafka |
+//! | `dice` | seeded draws |
+//! | [`sim`] | everything that can fail around the engine, by seeds, with an independent recount |
 //! | [`demo`] | a simulated shop with planted churners, and the verdict on what was found |
 //! | [`cli`] [`commands`] | arguments; one file a subcommand, thin |
 //!
@@ -49,6 +51,7 @@ pub mod commands;
 pub mod config;
 pub mod customer;
 pub mod demo;
+mod dice;
 pub mod engine;
 pub mod event;
 pub mod history;
@@ -63,4 +66,5 @@ pub mod plan;
 pub mod record;
 pub mod replay;
 pub mod service;
+pub mod sim;
 pub mod store;

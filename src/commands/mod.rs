@@ -7,6 +7,7 @@ pub mod completions;
 pub mod demo;
 pub mod replay;
 pub mod run;
+pub mod simulate;
 
 use std::env;
 use std::fs;

@@ -5,9 +5,9 @@ use crate::calendar::{Calendar, Day};
 use crate::event::{Body, Event};
 use crate::money::{Amount, Currency};
 
-use super::dice::{Dice, rounded};
 use super::poison::poisoned;
 use super::shop::{Change, Settings, WEEK_MS};
+use crate::dice::{Dice, rounded};
 
 const MINUTE_MS: f64 = 60_000.0;
 const HOUR_MS: f64 = 3_600_000.0;

@@ -14,7 +14,6 @@
 //!
 //! `model.toml` is the model that the processor is given. Called by the `demo` command.
 
-mod dice;
 mod life;
 pub mod outputs;
 mod poison;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::event::Event;
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// Ten years: further ahead than a clock can be wrong.
 const FUTURE_MS: i64 = 315_360_000_000;

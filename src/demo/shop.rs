@@ -6,8 +6,8 @@ use crate::calendar::{Calendar, Day};
 use crate::churn;
 use crate::money::Currency;
 
-use super::dice::{Dice, rounded};
 use super::life::{Content, Delivery, Habits, live};
+use crate::dice::{Dice, rounded};
 
 /// Milliseconds in a week.
 pub(super) const WEEK_MS: f64 = 604_800_000.0;

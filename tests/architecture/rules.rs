@@ -154,15 +154,8 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         module: "sim",
-        modules: &[PURE, &["config", "store", "metrics", "engine"]],
-        crates: &[
-            "crossbeam_channel",
-            "serde",
-            "serde_json",
-            "thiserror",
-            "tracing",
-            "xxhash_rust",
-        ],
+        modules: &[PURE, &["config", "dice", "engine", "metrics", "plan", "store"]],
+        crates: &["crossbeam_channel", "serde_json"],
         std: NO_SOCKETS,
     },
     Row {
@@ -177,10 +170,16 @@ pub(crate) const ROWS: &[Row] = &[
         crates: &["compact_str"],
         std: Std::Without(&["env", "fs", "io", "net", "process", "thread", "time"]),
     },
+    Row {
+        module: "dice",
+        modules: &[],
+        crates: &["libm"],
+        std: Std::Without(&["env", "fs", "io", "net", "process", "thread", "time"]),
+    },
     // The simulated shop; what runs it is in `commands`.
     Row {
         module: "demo",
-        modules: &[PURE],
+        modules: &[PURE, &["dice"]],
         crates: &["jiff", "libm", "serde_json", "xxhash_rust"],
         std: Std::Without(&["env", "fs", "io", "net", "process", "thread", "time"]),
     },

@@ -1,26 +1,26 @@
 //! Seeded draws: a splitmix64 generator and the distributions that the shop needs. It has no other
-//! source of chance. Called by `shop`, `life` and `poison`.
+//! source of chance. Called by `demo` and `sim`.
 
 /// A stream of draws. Two streams of one seed share nothing.
 #[derive(Clone, Debug)]
-pub(super) struct Dice {
+pub(crate) struct Dice {
     state: u64,
 }
 
 impl Dice {
     /// The stream of the given number under a seed.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         Self { state: mixed(seed) ^ mixed(!stream) }
     }
 
     /// The next 64 bits (Steele, Lea and Flood 2014).
-    fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mixed(self.state)
     }
 
     /// Uniform between 0 and 1, never either.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         let bits = self.bits();
         let [high, low] = [bits >> 32, bits & 0xffff_ffff]
             .map(|half| f64::from(u32::try_from(half).expect("half of 64 bits fits 32")));
@@ -29,34 +29,39 @@ impl Dice {
     }
 
     /// True with the given chance.
-    pub(super) fn chance(&mut self, chance: f64) -> bool {
+    pub(crate) fn chance(&mut self, chance: f64) -> bool {
         self.unit() < chance
     }
 
     /// One of a few, each as likely.
-    pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let place = self.bits() % from.len() as u64;
         &from[usize::try_from(place).expect("a place in a slice fits its index")]
     }
 
+    /// A whole number below a bound that is not 0, each as likely.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.bits() % bound
+    }
+
     /// Uniform between two bounds.
-    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
+    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
     /// Exponential with the given mean.
-    pub(super) fn exponential(&mut self, mean: f64) -> f64 {
+    pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
         -mean * libm::log(self.unit())
     }
 
     /// Normal with mean 0 and deviation 1 (Box and Muller 1958).
-    pub(super) fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         let radius = (-2.0 * libm::log(self.unit())).sqrt();
         radius * libm::cos(2.0 * std::f64::consts::PI * self.unit())
     }
 
     /// Gamma with a shape of at least 1 and the given mean (Marsaglia and Tsang 2000).
-    pub(super) fn gamma(&mut self, shape: f64, mean: f64) -> f64 {
+    pub(crate) fn gamma(&mut self, shape: f64, mean: f64) -> f64 {
         let d = shape - 1.0 / 3.0;
         loop {
             let normal = self.normal();
@@ -79,7 +84,7 @@ fn mixed(bits: u64) -> u64 {
 
 /// The nearest whole number, held at the ends of its type.
 #[expect(clippy::cast_possible_truncation, reason = "the cast of a rounded float saturates")]
-pub(super) fn rounded(value: f64) -> i64 {
+pub(crate) fn rounded(value: f64) -> i64 {
     libm::round(value) as i64
 }
 
