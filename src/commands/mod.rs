@@ -11,11 +11,12 @@ pub mod simulate;
 
 use std::env;
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{self, Config, ConfigFaults, ENVIRONMENT_PREFIX, File, Purpose, Sources};
 use crate::kafka::admin;
@@ -71,6 +72,15 @@ fn printed(printed: io::Result<()>, outcome: Outcome) -> Result<Outcome> {
         }
         Ok(()) | Err(_) => Ok(outcome),
     }
+}
+
+/// A bar on a terminal, nothing in a pipe.
+fn progress(length: u64, template: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(template);
+    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Loads the configuration from the file, this process's environment and the `--set` arguments.

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write, stderr, stdout};
+use std::io::{self, BufWriter, Write, stderr, stdout};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use compact_str::CompactString;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::against::Against;
-use super::{Misuse, Outcome, load_config, printed};
+use super::{Misuse, Outcome, load_config, printed, progress};
 use crate::calendar::Day;
 use crate::cli;
 use crate::config::Purpose;
@@ -86,7 +85,7 @@ fn read(arguments: &cli::Replay, options: Options) -> Result<(Vec<Row>, Tally)> 
     let file = File::open(&arguments.input).with_context(|| format!("failed to open `{name}`"))?;
     let n_bytes = file.metadata().map_or(0, |metadata| metadata.len());
     let mut history = History::open(file, options).with_context(|| format!("`{name}`"))?;
-    let bar = progress(n_bytes);
+    let bar = progress(n_bytes, "reading {bar:40} {bytes}/{total_bytes} {eta}");
     let order = match arguments.order {
         cli::Order::Time => Order::Time,
         cli::Order::File => Order::File,
@@ -109,15 +108,6 @@ fn read(arguments: &cli::Replay, options: Options) -> Result<(Vec<Row>, Tally)> 
         bail!("`{name}` has `{n_bad}` rows that cannot be read, the first: {bad}");
     }
     Ok((rows, history.tally().clone()))
-}
-
-/// A bar on a terminal, nothing in a pipe.
-fn progress(n_bytes: u64) -> ProgressBar {
-    if !stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("reading {bar:40} {bytes}/{total_bytes} {eta}");
-    ProgressBar::new(n_bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// What came of the events.

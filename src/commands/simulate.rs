@@ -1,11 +1,10 @@
 //! `lifetide simulate`: runs seeds of `sim`, and says what they saw or which one found a fault.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stdout};
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Outcome, load_config, printed};
+use super::{Outcome, load_config, printed, progress};
 use crate::cli::Simulate;
 use crate::config::Purpose;
 use crate::plan::Plan;
@@ -19,7 +18,7 @@ pub fn execute(arguments: &Simulate) -> Result<Outcome> {
     let sets = SETTINGS.map(str::to_owned);
     let plan = Plan::new(&load_config(None, &sets, Purpose::Offline)?, None)?;
     let Simulate { seed: first, runs } = *arguments;
-    let bar = progress(runs);
+    let bar = progress(runs, "simulating {bar:40} {pos}/{len} {eta}");
     let mut total = Seen::default();
     for seed in first..first.saturating_add(runs) {
         match run(seed, &plan, None) {
@@ -42,13 +41,4 @@ pub fn execute(arguments: &Simulate) -> Result<Outcome> {
          {undelivered} records not delivered, {rebalances} rebalances"
     );
     printed(writeln!(stdout(), "{text}"), Outcome::Done)
-}
-
-/// A bar on a terminal, nothing in a pipe.
-fn progress(runs: u64) -> ProgressBar {
-    if !stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("simulating {bar:40} {pos}/{len} {eta}");
-    ProgressBar::new(runs).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

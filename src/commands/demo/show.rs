@@ -1,15 +1,16 @@
 //! The course of a demo: plays the shop's records into the input topic at the pace of the story,
 //! waits until they are processed, and prints the verdict. It starts no processor and stops none.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stderr, stdout};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::audience::Audience;
 use crate::calendar::{Calendar, Day};
+use crate::commands::progress;
 use crate::config::Kafka;
 use crate::demo::outputs::Outputs;
 use crate::demo::shop::{Settings, Shop};
@@ -152,13 +153,8 @@ impl Show {
 
     /// A bar on a terminal, nothing in a pipe.
     fn progress(&self) -> ProgressBar {
-        if !stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}");
         let n_records = u64::try_from(self.shop.n_records()).unwrap_or(u64::MAX);
-        ProgressBar::new(n_records)
-            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        progress(n_records, "{bar:30} {percent:>3} %  {msg}")
     }
 }
 
