@@ -22,11 +22,6 @@ use crate::pipeline::{Pipeline, Rules};
 /// What is wrong with the value tiers.
 pub fn rules(config: &Config, future_skew_max_ms: Option<i64>) -> Result<Rules> {
     let (processing, churn, model) = (&config.processing, &config.churn, &config.model);
-    let tiers = config
-        .segments
-        .tiers
-        .iter()
-        .map(|tier| churn::Tier { name: tier.name.clone(), from_minor: tier.from_minor });
     Ok(Rules {
         calendar: Calendar::new(processing.time_zone.clone()),
         intake: Intake {
@@ -52,7 +47,7 @@ pub fn rules(config: &Config, future_skew_max_ms: Option<i64>) -> Result<Rules> 
             signals_from_ms: churn.signals_from_ms,
             score_drift_max: processing.score_drift_max,
         },
-        tiers: churn::Tiers::new(tiers.collect()).map_err(anyhow::Error::msg)?,
+        tiers: churn::Tiers::new(config.segments.tiers.clone()).map_err(anyhow::Error::msg)?,
         horizon: Horizon {
             months: model.horizon_months,
             discount_monthly: model.discount_monthly,

@@ -27,6 +27,7 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
+use crate::churn::Tier;
 use crate::money::{Currency, Rates};
 
 pub use faults::{ConfigFaults, Fault, Misuse, Origin};
@@ -210,15 +211,6 @@ pub struct Churn {
 pub struct Segments {
     /// Tiers by ascending bound, the first from 0. Never empty.
     pub tiers: Vec<Tier>,
-}
-
-/// A value tier.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tier {
-    /// Its name, as in scores.
-    pub name: String,
-    /// The lowest historic value that belongs to it, in minor units of the base currency.
-    pub from_minor: i128,
 }
 
 /// `[http]`: the look-up and the metrics.

@@ -14,8 +14,9 @@ use super::read::{Reader, plain_name};
 use super::rules::refused_client_setting;
 use super::{
     Churn, ClientSettings, Config, Emit, Http, Kafka, ModelChoice, Processing, Purpose, Segments,
-    Sources, Tier,
+    Sources,
 };
+use crate::churn::Tier;
 use crate::money::{Currency, Rates, parse_minor};
 
 /// Kafka's own limit on a topic's name.
