@@ -17,6 +17,7 @@ use crate::engine::rebuild::{Bounds, Rebuild};
 use crate::engine::timers::Timers;
 use crate::engine::{Batch, Command, Engine, Input, Options, Restored, Topic};
 use crate::metrics::Metrics;
+use crate::pipeline::Pipeline;
 use crate::store::Store;
 
 /// Inputs that wait for the engine.
@@ -65,6 +66,8 @@ pub(super) struct Process {
     ticked: BTreeMap<i32, u64>,
     restores: BTreeMap<i32, Restore>,
     metrics: Arc<Metrics>,
+    /// Reads states back.
+    pipeline: Pipeline,
     shop: Rc<Shop>,
 }
 
@@ -113,6 +116,7 @@ impl Process {
             ticked: BTreeMap::new(),
             restores: BTreeMap::new(),
             metrics,
+            pipeline: shop.plan.pipeline(),
             shop: Rc::clone(shop),
         })
     }
@@ -291,7 +295,6 @@ impl Process {
             }
             return Ok(());
         };
-        let pipeline = self.shop.plan.pipeline();
         for _ in 0..n_records_max {
             if reading.next >= reading.end {
                 break;
@@ -302,7 +305,7 @@ impl Process {
                 broker.committed_at(place, reading.next)
             };
             if let Some(entry) = entry {
-                reading.rebuild.take(Some(&entry.key), entry.value.as_deref(), &pipeline)?;
+                reading.rebuild.take(Some(&entry.key), entry.value.as_deref(), &self.pipeline)?;
             }
             reading.next += 1;
         }
