@@ -8,6 +8,7 @@ use crate::equality::Outcome;
 use crate::support::broker::Broker;
 use crate::support::deployment::{Deployment, Instance};
 use crate::support::load::{Dice, Load, Order};
+use crate::support::process::Process;
 use crate::support::{pause, wait_until};
 
 /// Of the load, and of the moments of the outages.
@@ -24,7 +25,6 @@ fn a_broker_that_is_killed_and_comes_back_costs_nothing() {
     let Some(mut broker) = Broker::start() else { return };
     let (deployment, load) = (Deployment::new(&broker.address()), Load::new(Order::Time, SEED));
     let mut instance = deployment.instance("outlives", 2);
-    let watch = deployment.watch();
     let mut dice = Dice::new(SEED);
     let mut parts = load.stream.chunks(load.stream.len().div_ceil(N_OUTAGES + 1));
 
@@ -43,17 +43,28 @@ fn a_broker_that_is_killed_and_comes_back_costs_nothing() {
     let feed = deployment.feed();
     parts.for_each(|part| feed.send(part.to_vec()));
 
+    let outcome = finish(&deployment, &load, &mut instance, process);
+    outcome.check_restore(&mut instance);
+}
+
+/// Waits until all that was sent is processed, stops, and holds what is there against the load.
+fn finish<'a>(
+    deployment: &'a Deployment,
+    load: &'a Load,
+    instance: &mut Instance,
+    mut process: Process,
+) -> Outcome<'a> {
+    let watch = deployment.watch();
     let ends = deployment.topics.end_offsets(&deployment.topic("events"));
     wait_until("all that was sent to be processed", DEADLINE, || {
         instance.keep_running(&mut process);
         watch.has_reached(&ends)
     });
     Instance::stop(process);
-
-    let outcome = Outcome::read(&deployment, &load);
+    let outcome = Outcome::read(deployment, load);
     outcome.check();
     outcome.check_replay(&[]);
-    outcome.check_restore(&mut instance);
+    outcome
 }
 
 /// Goal: a transaction that aborts leaves nothing behind, and its events are read again, in order.
@@ -63,7 +74,7 @@ fn a_topic_that_refuses_records_for_a_while_aborts_transactions_and_costs_nothin
     let Some(broker) = Broker::shared() else { return };
     let (deployment, load) = (Deployment::new(&broker.address()), Load::new(Order::Time, SEED));
     let mut instance = deployment.instance("aborts", 2);
-    let (feed, watch) = (deployment.feed(), deployment.watch());
+    let feed = deployment.feed();
     let scores = deployment.topic("scores");
     let n_aborted = |instance: &Instance| instance.logs().matches("transaction aborted").count();
     let mut parts = load.stream.chunks(load.stream.len().div_ceil(2 * N_REFUSALS + 1));
@@ -84,14 +95,5 @@ fn a_topic_that_refuses_records_for_a_while_aborts_transactions_and_costs_nothin
         deployment.topics.configure(&scores, "max.message.bytes", "1048588");
     }
     parts.for_each(|part| feed.send(part.to_vec()));
-    let ends = deployment.topics.end_offsets(&deployment.topic("events"));
-    wait_until("all that was sent to be processed", DEADLINE, || {
-        instance.keep_running(&mut process);
-        watch.has_reached(&ends)
-    });
-    Instance::stop(process);
-
-    let outcome = Outcome::read(&deployment, &load);
-    outcome.check();
-    outcome.check_replay(&[]);
+    finish(&deployment, &load, &mut instance, process);
 }
