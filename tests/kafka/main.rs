@@ -6,6 +6,8 @@
 //! `equality` says what must hold all the same, by the recounts of `replay` and of `recount`.
 
 #[cfg(test)]
+mod bounded;
+#[cfg(test)]
 mod broker_rules;
 #[cfg(test)]
 mod equality;

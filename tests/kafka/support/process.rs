@@ -59,6 +59,14 @@ impl Process {
         self.child.try_wait().unwrap()
     }
 
+    /// The most memory that it has had resident at any time.
+    pub(crate) fn peak_resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kibibytes * 1024
+    }
+
     pub(crate) fn log_path(&self) -> &Path {
         &self.log
     }

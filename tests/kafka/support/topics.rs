@@ -89,8 +89,12 @@ impl Topics {
 
     /// A producer of one topic, for a test that sends in pieces.
     pub(crate) fn feed(&self, topic: &str) -> Feed {
-        let settings =
-            [("partitioner", "murmur2_random"), ("enable.idempotence", "true"), ("linger.ms", "5")];
+        let settings = [
+            ("partitioner", "murmur2_random"),
+            ("enable.idempotence", "true"),
+            ("linger.ms", "5"),
+            ("message.max.bytes", "4000000"),
+        ];
         let producer = self.client(&settings).create_with_context(Deliveries::default()).unwrap();
         Feed { topic: topic.to_owned(), producer }
     }
