@@ -56,7 +56,9 @@ Examples:
   lifetide run --config lifetide.toml --set processing.workers=4
   LIFETIDE__KAFKA__BROKERS=kafka-1:9092 lifetide run --config lifetide.toml
 
-It stops within 30 s of SIGTERM or Ctrl-C, its last transaction committed or aborted.
+It stops within 30 s of SIGTERM or Ctrl-C, its last transaction committed or aborted, and keeps its
+partitions for a restart within `kafka.session_timeout_ms`. SIGUSR1 stops it for good: others have
+its partitions at once.
 
 Exit codes:
   0   stopped as asked

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info};
+
+/// The signal that ends this process for good.
+const FOR_GOOD: &str = "SIGUSR1";
 
 /// How far a lane is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +136,7 @@ pub struct Shutdown {
     sender: Arc<Mutex<Option<Sender<()>>>>,
     receiver: Receiver<()>,
     tasks: Arc<watch::Sender<bool>>,
+    is_for_good: Arc<AtomicBool>,
 }
 
 impl Shutdown {
@@ -140,13 +144,19 @@ impl Shutdown {
     pub fn new() -> Self {
         let (sender, receiver) = crossbeam_channel::bounded(0);
         let tasks = Arc::new(watch::Sender::new(false));
-        Self { sender: Arc::new(Mutex::new(Some(sender))), receiver, tasks }
+        let sender = Arc::new(Mutex::new(Some(sender)));
+        Self { sender, receiver, tasks, is_for_good: Arc::default() }
     }
 
     /// Asks everyone to stop; more than once is the same.
     pub fn request(&self) {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.tasks.send_replace(true);
+    }
+
+    /// Whether this process will not come back, so that others should have its work at once.
+    pub fn is_for_good(&self) -> bool {
+        self.is_for_good.load(Ordering::Acquire)
     }
 
     /// For a thread that looks between two pieces of work.
@@ -172,10 +182,10 @@ impl Shutdown {
         }
     }
 
-    /// Takes SIGTERM and SIGINT over at once; the future must then be run beside the work. The
-    /// first signal requests the shutdown. A second one, or a shutdown that takes longer than
-    /// `grace`, ends the process with exit code 1: its open transaction is aborted when it starts
-    /// again.
+    /// Takes SIGTERM, SIGINT and SIGUSR1 over at once; the future must then be run beside the work.
+    /// The first signal requests the shutdown, SIGUSR1 one for good. A second one, or a shutdown
+    /// that takes longer than `grace`, ends the process with exit code 1: its open transaction is
+    /// aborted when it starts again.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
@@ -185,12 +195,14 @@ impl Shutdown {
     ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut user = signal(SignalKind::user_defined1())?;
         let shutdown = self.clone();
         Ok(async move {
             let mut next = async || {
                 tokio::select! {
                     _ = terminate.recv() => "SIGTERM",
                     _ = interrupt.recv() => "SIGINT",
+                    _ = user.recv() => FOR_GOOD,
                 }
             };
             let first = tokio::select! {
@@ -198,6 +210,7 @@ impl Shutdown {
                 () = shutdown.requested() => "a stopped part",
             };
             info!(first, "shutting down");
+            shutdown.is_for_good.store(first == FOR_GOOD, Ordering::Release);
             shutdown.request();
             let why = tokio::select! {
                 signal = next() => signal,

@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 use super::callbacks::Callbacks;
 use super::clients;
 use super::ownership::Ownership;
+use super::sink::Deadline;
 use super::steward::Ends;
 use crate::engine::{Batch, Command, Input, Record, Rejected};
 use crate::event::{Envelope, Intake, decode};
@@ -31,6 +32,8 @@ const POLL: Duration = Duration::from_millis(20);
 const SEEK: Duration = Duration::from_secs(10);
 /// How long to wait before a seek is tried again.
 const SEEK_AGAIN: Duration = Duration::from_millis(20);
+/// How long leaving the group may take: a revoke, which has a budget of its own, and some polls.
+const LEAVE_MS: u64 = 10_000;
 /// How often partitions that are read to their end hear of the time.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -80,8 +83,22 @@ impl Source {
                 return;
             }
         }
+        if shutdown.is_for_good() {
+            self.leave();
+        }
         self.flush().ok();
         self.inputs.send(Input::Shutdown).ok();
+    }
+
+    /// Gives everything back and leaves the group. A static member that only closes keeps its share
+    /// until the session times out.
+    fn leave(&self) {
+        self.consumer.unsubscribe();
+        let deadline = Deadline::after(LEAVE_MS);
+        while !self.ownership.owned().is_empty() && !deadline.is_over() {
+            // What is still read belongs to whoever is next; the poll serves the revoke.
+            self.consumer.poll(POLL);
+        }
     }
 
     fn turn(&mut self) -> Result<(), Gone> {

@@ -51,6 +51,33 @@ fn a_process_that_stops_and_comes_back_during_the_load_loses_and_doubles_nothing
     outcome.check_signals_of_replay();
 }
 
+/// Goal: who leaves for good does not keep its partitions until its session times out, which would
+/// be longer than this test waits.
+#[test]
+fn a_process_that_leaves_for_good_hands_its_partitions_over_at_once() {
+    let Some(broker) = Broker::shared() else { return };
+    let (deployment, load) = (Deployment::new(&broker.address()), Load::new(Order::Time, SEED));
+    let patient = ["kafka.session_timeout_ms=300000"];
+    let mut stays = deployment.instance("stays", 1).with(&patient);
+    let mut leaves = deployment.instance("leaves", 1).with(&patient);
+    let (feed, watch) = (deployment.feed(), deployment.watch());
+
+    let mut first = stays.start();
+    stays.wait_until_ready(&mut first);
+    let mut second = leaves.start();
+    wait_for_partitions(&mut second, 2);
+    let (before, after) = load.stream.split_at(load.stream.len() / 2);
+    send(&feed, before);
+    Instance::leave(second);
+    send(&feed, after);
+    wait_for_end(&deployment, &watch, &mut [&mut first]);
+    Instance::stop(first);
+
+    let outcome = Outcome::read(&deployment, &load);
+    outcome.check();
+    outcome.check_replay(&[]);
+}
+
 /// Goal: what a revoke has no time to commit is aborted while records are still under way, and the
 /// process goes on with what it keeps.
 #[test]

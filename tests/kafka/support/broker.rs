@@ -75,7 +75,7 @@ impl Broker {
 
     /// Stops it cleanly.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        self.process.take().expect("the broker runs").terminate(STOP_DEADLINE)
+        self.process.take().expect("the broker runs").end_by("TERM", STOP_DEADLINE)
     }
 
     /// Starts it on the same data and the same port, and waits until it serves.

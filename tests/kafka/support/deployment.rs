@@ -198,8 +198,17 @@ impl Instance {
 
     /// Asks it to stop, and expects what `run` promises: exit code 0 in 30 s.
     pub(crate) fn stop(process: Process) {
+        Self::end(process, "TERM");
+    }
+
+    /// Asks it to stop for good, so that others have its partitions at once.
+    pub(crate) fn leave(process: Process) {
+        Self::end(process, "USR1");
+    }
+
+    fn end(process: Process, signal: &str) {
         let log = process.log_path().to_owned();
-        let status = process.terminate(STOP_DEADLINE);
+        let status = process.end_by(signal, STOP_DEADLINE);
         let tail = || fs::read_to_string(&log).unwrap();
         assert!(status.success(), "`{}` ended with {status}\n{}", log.display(), tail());
     }

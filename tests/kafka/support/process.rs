@@ -45,13 +45,18 @@ impl Process {
         self.end();
     }
 
-    /// Asks it to end, SIGTERM, and fails the test unless it has by the deadline.
-    pub(crate) fn terminate(mut self, deadline: Duration) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        wait_until(format!("process {pid} to end"), deadline, || {
+    /// Asks it to end with a signal, and fails the test unless it has by the deadline.
+    pub(crate) fn end_by(mut self, signal: &str, deadline: Duration) -> ExitStatus {
+        self.signal(signal);
+        wait_until(format!("`{}` to end", self.log.display()), deadline, || {
             self.exit_status().ok_or_else(|| "it still runs".to_owned())
         })
+    }
+
+    /// Sends it a signal, by its name without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
     /// How it ended, if it has.
