@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use lifetide::config::Emit;
 use lifetide::record::changelog::{self, Key};
 use lifetide::record::dead_letter::DeadLetter;
 use lifetide::record::marker::Marker;
@@ -11,7 +12,7 @@ use lifetide::record::score::Score;
 use lifetide::record::signal::Signal;
 use serde_json::Value;
 
-use crate::recount::{self, Recount};
+use crate::recount::{self, Recounter};
 use crate::support::deployment::{Deployment, Instance};
 use crate::support::load::Load;
 use crate::support::topics::{Record, last_per_key};
@@ -131,8 +132,11 @@ impl<'a> Outcome<'a> {
     /// Scores, signals and state are byte for byte those of an engine that reads the same records
     /// in one go, without Kafka.
     fn check_recount(&self) {
-        let recount =
-            Recount::of(&self.deployment.config(), &self.deployment.topic("events"), &self.input);
+        let n_partitions = self.markers().len();
+        let (config, topic) = (self.deployment.config(), self.deployment.topic("events"));
+        let mut recounter = Recounter::new(&config, &topic, n_partitions, Emit::Event);
+        self.input.iter().for_each(|record| recounter.take(record));
+        let recount = recounter.finish();
         recount::compare("score", &recount.scores, &recount::by_key(&self.scores));
         recount::compare("signal", &recount.signals, &recount::by_key(&self.signals));
         let state: BTreeMap<_, _> =

@@ -2,9 +2,12 @@
 //! at random, and says at which isolation level it reads.
 //!
 //! `support` starts the broker and talks to it; `broker_rules` shows that it keeps the rules on
-//! which every other test here relies. `kill`, `two_processes` and `outage` disturb the processor;
-//! `equality` says what must hold all the same, by the recounts of `replay` and of `recount`.
+//! which every other test here relies. `kill`, `two_processes`, `outage` and `storm` disturb the
+//! processor, `bounded` gives it too much; `equality` says what must hold all the same, by the
+//! recounts of `replay` and of `recount`, and `audit` does for runs that are too long for it.
 
+#[cfg(test)]
+mod audit;
 #[cfg(test)]
 mod bounded;
 #[cfg(test)]
@@ -17,6 +20,8 @@ mod kill;
 mod outage;
 #[cfg(test)]
 mod recount;
+#[cfg(test)]
+mod storm;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 use lifetide::commands::load_config;
 use lifetide::config::{Emit, Purpose};
 use lifetide::engine::{
-    self, Batch, Engine, Failure, Input, Options, Outgoing, Progress, Rejected, Restored, Topic,
-    Transactions,
+    self, Batch, Command, Engine, Failure, Input, Options, Outgoing, Progress, Rejected, Restored,
+    Topic, Transactions,
 };
 use lifetide::event::{Envelope, decode};
 use lifetide::metrics::{Metrics, Phase};
@@ -40,29 +40,25 @@ pub(crate) struct Recount {
     pub(crate) state: BTreeMap<StatePlace, Values>,
 }
 
-impl Recount {
-    /// Of the records of the input topic, in the order of their offsets.
-    pub(crate) fn of(config: &Path, input_topic: &str, input: &[Record]) -> Recount {
+/// The engine that recounts.
+pub(crate) struct Recounter {
+    engine: Engine<Memory>,
+    plan: Plan,
+    written: Rc<RefCell<Recount>>,
+    _obeyed: Receiver<Command>,
+}
+
+impl Recounter {
+    /// For an input topic of so many partitions. With [`Emit::Commit`] it is all one transaction.
+    pub(crate) fn new(config: &Path, input_topic: &str, n_partitions: usize, emit: Emit) -> Self {
         let config = load_config(Some(config), &[], Purpose::Offline).unwrap();
         let skew_ms = i64::from(config.processing.future_skew_max_s) * 1000;
         let plan = Plan::new(&config, Some(skew_ms)).unwrap();
-        let mut partitions: BTreeMap<i32, Vec<engine::Record>> = BTreeMap::new();
-        for record in input {
-            let (payload, key) = (record.payload.as_deref(), record.key.as_deref());
-            let envelope = Envelope { payload, key, timestamp_ms: record.timestamp_ms };
-            let rejected = |rejection| {
-                let (key, payload) = (record.key.clone(), record.payload.clone());
-                Box::new(Rejected { rejection, key, payload, headers: Vec::new() })
-            };
-            let decoded = decode(envelope, &plan.rules.intake).map_err(rejected);
-            let (offset, timestamp_ms) = (record.offset, record.timestamp_ms);
-            let records = partitions.entry(record.partition).or_default();
-            records.push(engine::Record { offset, timestamp_ms, decoded });
-        }
         let written = Rc::default();
+        let n_partitions = i32::try_from(n_partitions).unwrap();
         let options = Options {
             input_topic: input_topic.to_owned(),
-            emit: Emit::Event,
+            emit,
             commit_interval_ms: u64::MAX,
             transaction_events_max: u64::MAX,
             transaction_bytes_max: u64::MAX,
@@ -70,26 +66,46 @@ impl Recount {
             ground: Ground {
                 currency: config.processing.currency,
                 time_zone: "UTC".to_owned(),
-                n_partitions: i32::try_from(partitions.len()).unwrap(),
+                n_partitions,
             },
         };
         let metrics = Arc::new(Metrics::new());
         // A command for each partition: that it may be read. Nobody obeys.
-        let (commands, _obeyed) = bounded(partitions.len());
+        let (commands, obeyed) = bounded(usize::try_from(n_partitions).unwrap());
         let memory = Memory(Rc::clone(&written));
         let (store, shown) = (Arc::default(), Arc::clone(&metrics));
-        let mut engine = Engine::new(options, plan.pipeline(), store, memory, shown, commands);
-        let mut tell = |input| {
-            engine.handle(input, 0).unwrap();
-        };
-        for (partition, records) in partitions {
+        let engine = Engine::new(options, plan.pipeline(), store, memory, shown, commands);
+        let mut recounter = Self { engine, plan, written, _obeyed: obeyed };
+        for partition in 0..n_partitions {
             let gauges = Arc::new(metrics.own_partition(partition));
-            tell(Input::Assigned { partition, epoch: 1, gauges });
-            tell(Input::Restored(Box::new(never_processed(partition))));
-            tell(Input::Records(Batch { partition, epoch: 1, records }));
+            recounter.tell(Input::Assigned { partition, epoch: 1, gauges });
+            recounter.tell(Input::Restored(Box::new(never_processed(partition))));
         }
-        tell(Input::Shutdown);
-        written.take()
+        recounter
+    }
+
+    /// Takes the next record of a partition.
+    pub(crate) fn take(&mut self, record: &Record) {
+        let (payload, key) = (record.payload.as_deref(), record.key.as_deref());
+        let envelope = Envelope { payload, key, timestamp_ms: record.timestamp_ms };
+        let rejected = |rejection| {
+            let (key, payload) = (record.key.clone(), record.payload.clone());
+            Box::new(Rejected { rejection, key, payload, headers: Vec::new() })
+        };
+        let decoded = decode(envelope, &self.plan.rules.intake).map_err(rejected);
+        let (offset, timestamp_ms) = (record.offset, record.timestamp_ms);
+        let records = vec![engine::Record { offset, timestamp_ms, decoded }];
+        self.tell(Input::Records(Batch { partition: record.partition, epoch: 1, records }));
+    }
+
+    /// What has been written in the end.
+    pub(crate) fn finish(mut self) -> Recount {
+        self.tell(Input::Shutdown);
+        self.written.take()
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.engine.handle(input, 0).unwrap();
     }
 }
 

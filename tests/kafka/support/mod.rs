@@ -6,6 +6,7 @@ pub(super) mod deployment;
 pub(super) mod load;
 pub(super) mod process;
 pub(super) mod topics;
+pub(super) mod traffic;
 
 use std::fmt::Display;
 use std::thread;

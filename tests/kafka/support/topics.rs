@@ -111,6 +111,14 @@ impl Topics {
     }
 
     fn read(&self, topic: &str, isolation: &str) -> Vec<Record> {
+        let mut records = Vec::new();
+        self.scan(topic, isolation, |record| records.push(record));
+        records.sort_by_key(|record| (record.partition, record.offset));
+        records
+    }
+
+    /// Hands on all that is in a topic up to its present end, by partition in order of offset.
+    pub(crate) fn scan(&self, topic: &str, isolation: &str, mut take: impl FnMut(Record)) {
         let ends = self.end_offsets(topic);
         let settings = [
             ("group.id", "lifetide-test-reader"),
@@ -129,20 +137,20 @@ impl Topics {
             partitions.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
         }
         consumer.assign(&partitions).unwrap();
-        let (mut records, mut n_open) = (Vec::new(), ends.len());
-        wait_until(format!("the end of `{topic}`"), READ_DEADLINE, || {
-            while n_open > 0 {
+        let (mut n_records, mut n_open) = (0_u64, ends.len());
+        while n_open > 0 {
+            let before = n_records;
+            wait_until(format!("the end of `{topic}`"), READ_DEADLINE, || {
                 match consumer.poll(Duration::from_millis(500)) {
-                    Some(Ok(message)) => records.push(Record::from(&message)),
+                    Some(Ok(message)) => take(Record::from(&message)),
                     Some(Err(KafkaError::PartitionEOF(_))) => n_open -= 1,
                     Some(Err(error)) => return Err(error.to_string()),
-                    None => return Err(format!("{} records", records.len())),
+                    None => return Err(format!("{n_records} records")),
                 }
-            }
-            Ok(())
-        });
-        records.sort_by_key(|record| (record.partition, record.offset));
-        records
+                Ok(())
+            });
+            n_records = before + 1;
+        }
     }
 
     /// The next offset of each partition as `read_uncommitted` sees it: open transactions count.
