@@ -36,13 +36,17 @@ impl Deployment {
     /// On the broker at `address`. Windows are wide enough for CDNOW in any order, and transactions
     /// so small that whatever happens has a good chance to meet one.
     pub(crate) fn new(address: &str) -> Deployment {
+        Deployment::of_partitions(address, N_PARTITIONS)
+    }
+
+    pub(crate) fn of_partitions(address: &str, n_partitions: i32) -> Deployment {
         let deployment = Deployment {
             topics: Topics::of(address.to_owned()),
             name: unique("shop"),
             dir: TempDir::with_prefix_in("lifetide-", env!("CARGO_TARGET_TMPDIR")).unwrap(),
         };
         for kind in ["events", "scores", "signals", "refused"] {
-            deployment.topics.create(&deployment.topic(kind), N_PARTITIONS, &[]);
+            deployment.topics.create(&deployment.topic(kind), n_partitions, &[]);
         }
         // Compacted while the test runs, so that restores read what compaction leaves.
         let compacted = [
@@ -50,7 +54,7 @@ impl Deployment {
             ("segment.ms", "1000"),
             ("min.cleanable.dirty.ratio", "0.01"),
         ];
-        deployment.topics.create(&deployment.topic("state"), N_PARTITIONS, &compacted);
+        deployment.topics.create(&deployment.topic("state"), n_partitions, &compacted);
         let name = &deployment.name;
         let config = format!(
             "[kafka]
@@ -93,6 +97,11 @@ file = '{MODEL}'
     /// The way in.
     pub(crate) fn feed(&self) -> Feed {
         self.topics.feed(&self.topic("events"))
+    }
+
+    /// How far the group has come, asked without waiting for what is pending.
+    pub(crate) fn glance(&self) -> Watch {
+        self.topics.glance(&self.name, &self.topic("events"))
     }
 
     /// How far the group has come.

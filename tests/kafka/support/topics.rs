@@ -173,7 +173,18 @@ impl Topics {
 
     /// The way to a group's offsets, for a test that looks more than once.
     pub(crate) fn watch(&self, group: &str, topic: &str) -> Watch {
-        let consumer = self.group_consumer(group);
+        self.watch_as(group, topic, "read_committed")
+    }
+
+    /// The same without waiting for offsets that are pending.
+    pub(crate) fn glance(&self, group: &str, topic: &str) -> Watch {
+        self.watch_as(group, topic, "read_uncommitted")
+    }
+
+    fn watch_as(&self, group: &str, topic: &str, isolation: &str) -> Watch {
+        let settings =
+            [("group.id", group), ("isolation.level", isolation), ("enable.auto.commit", "false")];
+        let consumer: BaseConsumer = self.client(&settings).create().unwrap();
         let n_partitions = watermarks(&consumer, topic).len();
         let mut partitions = TopicPartitionList::new();
         partitions.add_partition_range(topic, 0, i32::try_from(n_partitions).unwrap() - 1);
@@ -236,7 +247,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// By partition; pending ones are waited for.
+    /// By partition.
     pub(crate) fn committed(&self) -> Vec<Option<i64>> {
         let offset = |offset| if let Offset::Offset(next) = offset { Some(next) } else { None };
         wait_until(format!("the offsets of `{}`", self.group), READ_DEADLINE, || {
