@@ -55,6 +55,8 @@ Examples:
   lifetide run --config lifetide.toml
   lifetide run --config lifetide.toml --set processing.workers=4
   LIFETIDE__KAFKA__BROKERS=kafka-1:9092 lifetide run --config lifetide.toml
+  lifetide run --config lifetide.toml --accept-loss
+      once, after a start was refused and its sentence has been read
 
 It stops within 30 s of SIGTERM or Ctrl-C, its last transaction committed or aborted, and keeps its
 partitions for a restart within `kafka.session_timeout_ms`. SIGUSR1 stops it for good: others have
@@ -174,6 +176,10 @@ pub struct Run {
     /// The configuration
     #[command(flatten)]
     pub layers: ClusterLayers,
+    /// Go on knowingly where a start is refused because state or events are gone: with what is
+    /// left, and a warning for each loss; meant for one start
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 /// Arguments of `check`.

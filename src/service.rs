@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use crate::config::Config;
 use crate::engine::Options;
+use crate::engine::rebuild::OnLoss;
 use crate::http::{self, Services, Token};
 use crate::kafka::lane::{self, Common};
 use crate::kafka::topics;
@@ -38,7 +39,7 @@ impl Service {
     ///
     /// # Errors
     /// What is missing on the cluster or in the configuration, with the remedy.
-    pub fn new(config: Config, plan: Plan, shutdown: Shutdown) -> Result<Self> {
+    pub fn new(config: Config, plan: Plan, shutdown: Shutdown, on_loss: OnLoss) -> Result<Self> {
         let token = config.http.token_file.as_deref().map(Token::read).transpose()?;
         let access = http::guard(config.http.listen, token)?;
         let n_partitions = topics::input_partitions(&config.kafka).map_err(anyhow::Error::msg)?;
@@ -65,7 +66,7 @@ impl Service {
         metrics.set_revoke_budget(Duration::from_millis(options.revoke_budget_ms));
         let lanes = Lanes::new(processing.workers as usize, LANE_SILENCE_MAX);
         let (config, store) = (Arc::new(config), Arc::default());
-        let common = Common { config, options, store, metrics, shutdown };
+        let common = Common { config, options, store, metrics, shutdown, on_loss };
         Ok(Self { common, plan, lanes, access })
     }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::{Outcome, load_config};
 use crate::cli;
 use crate::config::Purpose;
+use crate::engine::rebuild::OnLoss;
 use crate::http;
 use crate::lifecycle::Shutdown;
 use crate::plan::Plan;
@@ -33,7 +34,8 @@ pub fn execute(arguments: &cli::Run) -> Result<Outcome> {
         let shutdown = Shutdown::new();
         tokio::spawn(shutdown.on_signals(GRACE).context("signals cannot be heard")?);
         let listen = config.http.listen;
-        let service = Service::new(config, plan, shutdown)?;
+        let on_loss = if arguments.accept_loss { OnLoss::Accept } else { OnLoss::Refuse };
+        let service = Service::new(config, plan, shutdown, on_loss)?;
         let listener = http::bind(listen).await?;
         service.run(listener).await
     })?;

@@ -19,7 +19,7 @@ use crossbeam_channel::Sender;
 
 pub use self::partition::Partition;
 pub use self::port::{
-    Batch, Command, Failure, Input, Outgoing, Progress, Record, Rejected, Restored, Topic,
+    Batch, Command, Failure, Input, Mending, Outgoing, Progress, Record, Rejected, Restored, Topic,
     Transactions,
 };
 pub use self::work::Work;
@@ -168,15 +168,10 @@ impl<T: Transactions> Engine<T> {
                 self.restoring.insert(partition, Awaited { epoch, gauges });
                 self.heard = self.heard.max(epoch);
                 // A queue that was full may have let the restore overtake this.
-                if let Some(early) = self.early.remove(&partition) {
-                    self.install(early);
-                }
-                Ok(())
+                let early = self.early.remove(&partition);
+                early.map_or(Ok(()), |early| self.install(early, now_ms))
             }
-            Input::Restored(restored) => {
-                self.install(*restored);
-                Ok(())
-            }
+            Input::Restored(restored) => self.install(*restored, now_ms),
             Input::Revoked { partitions, acknowledge } => {
                 let outcome = self.commit(self.options.revoke_budget_ms);
                 let outcome = self.settle(outcome);
@@ -349,26 +344,34 @@ impl<T: Transactions> Engine<T> {
     }
 
     /// Takes over a restored partition, unless it was taken away while it was being restored.
-    fn install(&mut self, restored: Restored) {
+    fn install(&mut self, restored: Restored, now_ms: u64) -> Result<(), Failure> {
         let (partition, epoch) = (restored.partition, restored.epoch);
         match self.restoring.get(&partition).map(|awaited| awaited.epoch) {
             Some(awaited) if awaited == epoch => {}
             // An older assignment's; that one was revoked.
-            _ if epoch <= self.heard => return,
+            _ if epoch <= self.heard => return Ok(()),
             Some(_) | None => {
                 self.early.insert(partition, restored);
-                return;
+                return Ok(());
             }
         }
-        let Some(Awaited { gauges, .. }) = self.restoring.remove(&partition) else { return };
+        let Some(Awaited { gauges, .. }) = self.restoring.remove(&partition) else {
+            return Ok(());
+        };
         let state = Partition::new(restored);
         self.store.insert(partition, Arc::clone(state.customers()));
         let offset_next = state.offset_next();
         gauges.run_from(offset_next.unwrap_or(0));
         gauges.set_figures(state.figures(&self.pipeline));
+        let is_mending = state.is_mending();
         let owned = Owned { state, epoch, is_rewinding: false, newest_ms: None, gauges };
         self.partitions.insert(partition, owned);
         self.commands.send(Command::Resume { partition, epoch, offset_next }).ok();
+        match offset_next {
+            // What was accepted once must not stop the next start.
+            Some(offset_next) if is_mending => self.enter(partition, offset_next, now_ms),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn release(&mut self, partitions: &[i32]) {

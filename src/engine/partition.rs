@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 
-use super::port::{Failure, Outgoing, Rejected, Restored, Topic};
+use super::port::{Failure, Mending, Outgoing, Rejected, Restored, Topic};
 use super::stage::{Stage, Touched};
 use super::timers::{TIMER_BYTES, Timers};
 use super::work::Work;
@@ -32,6 +32,8 @@ pub struct Partition {
     position: Position,
     position_committed: Position,
     stage: Stage,
+    mending: Option<Mending>,
+    changelog_low: Option<i64>,
 }
 
 /// How far a partition has come.
@@ -56,7 +58,14 @@ impl Partition {
             position,
             position_committed: position,
             stage: Stage::default(),
+            changelog_low: restored.changelog_low,
+            mending: restored.mending,
         }
+    }
+
+    /// Whether losses were accepted that the changelog does not say so yet.
+    pub fn is_mending(&self) -> bool {
+        self.mending.is_some()
     }
 
     /// The committed customers.
@@ -242,12 +251,18 @@ impl Partition {
                 }
             }
         }
+        let (mut n_customers, mut n_erased) = (self.committed.n_customers(), self.n_erased());
+        for key in self.mending.iter().flat_map(|mending| &mending.discard) {
+            work.log_raw(self.number, key, None)?;
+        }
         for (touched, value) in self.stage.changed() {
             if value.is_some() || touched.is_committed {
+                n_customers += i64::from(value.is_some()) - i64::from(touched.is_committed);
                 work.log(self.number, &Key::Customer(&touched.id), value)?;
             }
         }
         for (hash, at_ms) in &self.stage.erased {
+            n_erased += i64::from(at_ms.is_some()) - i64::from(self.erased.contains_key(hash));
             let value = at_ms.map(erased::encode);
             work.log(self.number, &Key::Erased(*hash), value.as_deref())?;
         }
@@ -259,6 +274,9 @@ impl Partition {
             currency: ground.currency.code().to_owned(),
             time_zone: ground.time_zone.clone(),
             n_partitions: ground.n_partitions,
+            n_customers: Some(n_customers),
+            n_erased: Some(n_erased),
+            changelog_low: self.changelog_low,
         };
         work.log(self.number, &Key::Marker, Some(&marker.to_json()))
     }
@@ -278,7 +296,12 @@ impl Partition {
             };
         }
         self.stage.clear();
+        self.mending = None;
         self.position_committed = self.position;
+    }
+
+    fn n_erased(&self) -> i64 {
+        i64::try_from(self.erased.len()).unwrap_or(i64::MAX)
     }
 
     /// The transaction is aborted: the state is as it was. Returns the offset to read again from.

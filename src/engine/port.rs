@@ -111,6 +111,19 @@ pub struct Restored {
     pub marker: Option<Marker>,
     /// The next input offset to read; absent to start where `auto.offset.reset` says.
     pub offset_next: Option<i64>,
+    /// Where the changelog begins, once a person has accepted that what lay before is gone.
+    pub changelog_low: Option<i64>,
+    /// Present if something was given up: to be committed at once, so that it is not asked again.
+    pub mending: Option<Mending>,
+}
+
+/// What was given up knowingly.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Mending {
+    /// Changelog keys whose values cannot be read.
+    pub discard: Vec<Vec<u8>>,
+    /// One sentence for each loss.
+    pub losses: Vec<String>,
 }
 
 /// What the engine asks of the thread that reads.

@@ -39,8 +39,13 @@ impl Work<'_> {
 
     /// Sends a record to the changelog partition that mirrors the input's.
     pub(super) fn log(&mut self, partition: i32, key: &Key<'_>, value: Option<&[u8]>) -> Outcome {
+        self.log_raw(partition, &key.write(), value)
+    }
+
+    /// The same for a key as it lies there.
+    pub(super) fn log_raw(&mut self, partition: i32, key: &[u8], value: Option<&[u8]>) -> Outcome {
         let (topic, partition) = (Topic::Changelog, Some(partition));
-        (self.out)(Outgoing { topic, partition, key: Some(&key.write()), value, headers: &[] })
+        (self.out)(Outgoing { topic, partition, key: Some(key), value, headers: &[] })
     }
 
     /// Scores a customer as of the last judgement and sends it. `reading` is that judgement's,

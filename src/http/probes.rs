@@ -37,7 +37,24 @@ pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
         .iter()
         .map(|(lane, state)| json!({ "lane": lane, "state": state.as_str() }))
         .collect();
-    let body = json!({ "error": "not every lane is ready", "ready": false, "lanes": lanes });
+    let restoring: Vec<_> = services
+        .metrics
+        .restoring()
+        .iter()
+        .map(|it| {
+            json!({
+                "partition": it.partition,
+                "progress_ratio": it.progress_ratio,
+                "eta_seconds": it.eta_seconds,
+            })
+        })
+        .collect();
+    let body = json!({
+        "error": "not every lane is ready",
+        "ready": false,
+        "lanes": lanes,
+        "restoring": restoring,
+    });
     answer::error_with(StatusCode::SERVICE_UNAVAILABLE, body)
 }
 

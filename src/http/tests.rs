@@ -29,6 +29,7 @@ impl CustomerLookup for Shop {
 struct Server {
     runtime: Runtime,
     address: SocketAddr,
+    metrics: Arc<Metrics>,
     lanes: Arc<Lanes>,
     shutdown: Shutdown,
     task: tokio::task::JoinHandle<io::Result<()>>,
@@ -59,8 +60,9 @@ fn start(token: Option<Token>, limits: Limits, silence_max: Duration) -> Server 
     let listener = runtime.block_on(bind(listen)).unwrap();
     let address = listener.local_addr().unwrap();
     let lanes = Lanes::new(1, silence_max);
+    let metrics = Arc::new(Metrics::new());
     let services = Services {
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::clone(&metrics),
         lanes: Arc::clone(&lanes),
         customers: Arc::new(Shop),
         access: guard(listen, token).unwrap(),
@@ -68,7 +70,7 @@ fn start(token: Option<Token>, limits: Limits, silence_max: Duration) -> Server 
     };
     let shutdown = Shutdown::new();
     let task = runtime.spawn(serve(listener, services, shutdown.requested()));
-    Server { runtime, address, lanes, shutdown, task }
+    Server { runtime, address, metrics, lanes, shutdown, task }
 }
 
 fn started() -> Server {
@@ -107,6 +109,13 @@ fn readiness_says_which_lane_is_missing_until_none_is() {
     let answer = server.get("/ready");
     assert_eq!(answer.status, 503);
     assert_eq!(answer.json()["lanes"], json!([{ "lane": 0, "state": "starting" }]));
+    assert_eq!(answer.json()["restoring"], json!([]));
+    let gauges = server.metrics.own_partition(7);
+    gauges.restore_from(0, 4);
+    gauges.restored_to(1, 1);
+    let restoring = &server.get("/ready").json()["restoring"][0];
+    assert_eq!((&restoring["partition"], &restoring["progress_ratio"]), (&json!(7), &json!(0.25)));
+    assert!(restoring["eta_seconds"].is_number(), "{restoring}");
     assert!(server.get("/metrics").body.contains("lifetide_ready 0"));
     server.lanes.lane(0).set(LaneState::Ready);
     let answer = server.get("/ready");

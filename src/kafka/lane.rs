@@ -18,6 +18,7 @@ use super::sink::Sink;
 use super::source::Source;
 use super::steward::{ERRANDS_MAX, Ends, Errand, Shared, Steward};
 use crate::config::Config;
+use crate::engine::rebuild::OnLoss;
 use crate::engine::{Command, Engine, Flow, Input, Options, Transactions};
 use crate::event::Intake;
 use crate::lifecycle::{Lane, LaneState, Shutdown};
@@ -45,6 +46,8 @@ pub struct Common {
     pub metrics: Arc<Metrics>,
     /// Asks everyone to stop.
     pub shutdown: Shutdown,
+    /// Whether partitions whose state is not whole may be processed.
+    pub on_loss: OnLoss,
 }
 
 /// Runs lane number `lane` on this thread until shutdown.
@@ -76,7 +79,7 @@ pub fn run(
         member: identity.member.clone(),
     };
     let ground = common.options.ground.clone();
-    let mut steward = Steward::new(kafka, shared, pipeline(), ground)?;
+    let mut steward = Steward::new(kafka, shared, pipeline(), ground, common.on_loss)?;
     let sink = Sink::new(
         producer,
         Arc::clone(&consumer),

@@ -16,7 +16,7 @@ use super::clients::{self, Quiet};
 use super::steward::ASK;
 use crate::config::Kafka;
 use crate::engine::Restored;
-use crate::engine::rebuild::{Bounds, Rebuild};
+use crate::engine::rebuild::{Bounds, OnLoss, Rebuild};
 use crate::metrics::PartitionGauges;
 use crate::pipeline::Pipeline;
 use crate::record::marker::Ground;
@@ -38,6 +38,7 @@ pub(super) struct Restorer {
     changelog_topic: String,
     pipeline: Pipeline,
     ground: Ground,
+    on_loss: OnLoss,
     tasks: BTreeMap<i32, Task>,
 }
 
@@ -54,7 +55,7 @@ struct Task {
 /// How far the changelog of one partition has been read.
 #[derive(Debug)]
 struct Reading {
-    input: Bounds,
+    bounds: Bounds,
     low: i64,
     end: i64,
     changelog_next: i64,
@@ -76,6 +77,7 @@ impl Restorer {
         consumer: BaseConsumer<Quiet>,
         pipeline: Pipeline,
         ground: Ground,
+        on_loss: OnLoss,
     ) -> Self {
         Self {
             consumer,
@@ -83,6 +85,7 @@ impl Restorer {
             changelog_topic: kafka.changelog_topic.clone(),
             pipeline,
             ground,
+            on_loss,
             tasks: BTreeMap::new(),
         }
     }
@@ -141,7 +144,11 @@ impl Restorer {
         let is_late = task.began.elapsed() > STABLE_WAIT;
         match asked {
             Ok((reading, stable)) if stable >= reading.end => {
-                let is_empty = reading.low >= reading.end;
+                let (low, end) = (reading.low, reading.end);
+                let is_empty = low >= end;
+                if !is_empty {
+                    info!(partition, offsets = end - low, "restoring partition");
+                }
                 task.gauges.restore_from(reading.low, reading.end);
                 task.reading = Some(reading);
                 if !is_empty {
@@ -198,13 +205,13 @@ impl Restorer {
         let (low, end) = uncommitted.fetch_watermarks(&self.changelog_topic, partition, ASK)?;
         let (_, stable) = self.consumer.fetch_watermarks(&self.changelog_topic, partition, ASK)?;
         let reading = Reading {
-            input: Bounds { committed, low: input_low },
+            bounds: Bounds { committed, low: input_low, changelog_low: low },
             low,
             end,
             changelog_next: low,
             n_records: 0,
             n_untold: 0,
-            rebuild: Rebuild::default(),
+            rebuild: Rebuild::new(self.on_loss),
         };
         Ok((reading, stable))
     }
@@ -223,10 +230,7 @@ impl Restorer {
                     reading.n_untold += 1;
                     reading.changelog_next = offset + 1;
                     let (key, value) = (message.key(), message.payload());
-                    if let Err(fault) = reading.rebuild.take(key, value, &self.pipeline) {
-                        let fault = format!("offset `{offset}` of the changelog: {fault}");
-                        return Err(self.fault(partition, &fault));
-                    }
+                    reading.rebuild.take(offset, key, value, &self.pipeline);
                 }
                 // The end is reported once, and everything up to the end asked for was stable
                 // before the reading began: so all of it has been read.
@@ -256,19 +260,23 @@ impl Restorer {
     fn finish(&mut self, partition: i32) -> Result<Restored, String> {
         let mut task = self.tasks.remove(&partition).expect("a task that ends is there");
         task.tell();
-        let Reading { input, n_records, rebuild, .. } =
+        let Reading { bounds, n_records, rebuild, .. } =
             task.reading.expect("a task that ends has read");
         let n_customers = rebuild.n_customers();
         let restored = rebuild
-            .finish(partition, task.epoch, input, &self.ground)
+            .finish(partition, task.epoch, bounds, &self.ground)
             .map_err(|fault| self.fault(partition, &fault))?;
-        let elapsed = task.began.elapsed();
+        for loss in restored.mending.iter().flat_map(|mending| &mending.losses) {
+            warn!(partition, "restored with a loss: {loss}");
+        }
+        let elapsed_ms = u64::try_from(task.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         info!(
             partition,
             records = n_records,
             customers = n_customers,
             offset_next = restored.offset_next,
-            elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            elapsed_ms,
+            records_per_s = n_records * 1000 / elapsed_ms.max(1),
             "restored partition"
         );
         Ok(restored)

@@ -15,6 +15,7 @@ use super::cover::Cover;
 use super::restore::Restorer;
 use crate::config::Kafka;
 use crate::engine::Input;
+use crate::engine::rebuild::OnLoss;
 use crate::metrics::{Metrics, PartitionGauges};
 use crate::pipeline::Pipeline;
 use crate::record::marker::Ground;
@@ -144,6 +145,7 @@ impl Steward {
         shared: Shared,
         pipeline: Pipeline,
         ground: Ground,
+        on_loss: OnLoss,
     ) -> Result<Self, String> {
         let create = |isolation: &str| -> Result<BaseConsumer<Quiet>, String> {
             clients::reader(kafka, isolation)
@@ -152,7 +154,7 @@ impl Steward {
         };
         let Shared { errands, inputs, ends, ownership, metrics, member } = shared;
         let cover = kafka.static_membership.then(|| Cover::new(kafka, member, ground.n_partitions));
-        let restorer = Restorer::new(kafka, create("read_committed")?, pipeline, ground);
+        let restorer = Restorer::new(kafka, create("read_committed")?, pipeline, ground, on_loss);
         Ok(Self {
             kafka: kafka.clone(),
             errands,

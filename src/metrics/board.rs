@@ -38,11 +38,36 @@ impl Board {
         PartitionGauges { board: Arc::clone(self), partition, reading }
     }
 
+    /// The partitions that are being read back.
+    pub(super) fn restoring(&self) -> Vec<Restoring> {
+        let now_ms = now_ms();
+        let of = |(partition, reading): (&i32, &Arc<Mutex<Reading>>)| {
+            let reading = lock(reading);
+            (reading.state() == PartitionState::Restoring).then(|| Restoring {
+                partition: *partition,
+                progress_ratio: reading.restore_progress(),
+                eta_seconds: reading.restore_eta_seconds(now_ms),
+            })
+        };
+        lock(&self.readings).iter().filter_map(of).collect()
+    }
+
     pub(super) fn input_ends(&self, partition: i32, stable: i64, high: i64) {
         if let Some(reading) = lock(&self.readings).get(&partition) {
             lock(reading).ends(stable, high, now_ms());
         }
     }
+}
+
+/// How far the restore of one partition has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Restoring {
+    /// The input partition.
+    pub partition: i32,
+    /// Share of the changelog that is read back, once its end is known.
+    pub progress_ratio: Option<f64>,
+    /// What it will still take at its mean speed so far, once there is one.
+    pub eta_seconds: Option<f64>,
 }
 
 /// The gauges of one owned partition; dropping it removes them.
@@ -65,7 +90,7 @@ impl PartitionGauges {
     /// The restore applied `n_records` and will read `offset_next` of the changelog next.
     pub fn restored_to(&self, offset_next: i64, n_records: u64) {
         self.board.restores.records.inc_by(n_records);
-        lock(&self.reading).restored_to(offset_next, now_ms());
+        lock(&self.reading).restored_to(offset_next, n_records, now_ms());
     }
 
     /// The restore is done; `offset_next` of the input is the next to read.
@@ -99,7 +124,7 @@ impl Drop for PartitionGauges {
 pub(super) type Figure = fn(&Reading, i64) -> Option<f64>;
 
 /// The gauges with the one label `partition`: name, help, and the value at a moment if it is known.
-pub(super) const GAUGES: [(&str, &str, Figure); 14] = [
+pub(super) const GAUGES: [(&str, &str, Figure); 15] = [
     (
         "lifetide_input_lag_records",
         "Readable input records that are not processed yet.",
@@ -139,6 +164,11 @@ pub(super) const GAUGES: [(&str, &str, Figure); 14] = [
         "lifetide_restore_progress_ratio",
         "Share of the changelog that is read back, 0 to 1.",
         |reading, _| reading.restore_progress(),
+    ),
+    (
+        "lifetide_restore_records_per_second",
+        "Changelog records read back a second, the mean of this restore; 0 when it is done.",
+        |reading, now| reading.restore_rate(now),
     ),
     (
         "lifetide_restore_eta_seconds",

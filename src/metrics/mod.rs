@@ -22,7 +22,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-pub use board::PartitionGauges;
+pub use board::{PartitionGauges, Restoring};
 pub use label::{AbortCause, Phase};
 pub use reading::Figures;
 pub use tally::Tally;
@@ -167,6 +167,11 @@ impl Metrics {
     /// each the offset after the last. Ignored for a partition that this process does not own.
     pub fn input_ends(&self, partition: i32, offset_stable: i64, offset_high: i64) {
         self.board.input_ends(partition, offset_stable, offset_high);
+    }
+
+    /// The partitions that are being read back, and how far each is.
+    pub fn restoring(&self) -> Vec<Restoring> {
+        self.board.restoring()
     }
 
     /// The gauge of how many inputs wait between a lane's source thread and its engine.

@@ -31,6 +31,7 @@ struct Restore {
     offset_start: i64,
     offset_next: i64,
     offset_end: i64,
+    n_records: u64,
 }
 
 /// What is known of one owned partition.
@@ -65,14 +66,17 @@ impl Reading {
 
     pub(super) fn restore_from(&mut self, offset_start: i64, offset_end: i64, now_ms: i64) {
         let offset_next = offset_start;
-        self.restore = Some(Restore { started_ms: now_ms, offset_start, offset_next, offset_end });
+        let (started_ms, n_records) = (now_ms, 0);
+        self.restore =
+            Some(Restore { started_ms, offset_start, offset_next, offset_end, n_records });
         self.progress_ms = now_ms;
     }
 
-    pub(super) fn restored_to(&mut self, offset_next: i64, now_ms: i64) {
+    pub(super) fn restored_to(&mut self, offset_next: i64, n_records: u64, now_ms: i64) {
         if let Some(restore) = &mut self.restore
             && offset_next > restore.offset_next
         {
+            restore.n_records += n_records;
             restore.offset_next = offset_next;
             self.progress_ms = now_ms;
         }
@@ -188,6 +192,14 @@ impl Reading {
         }
     }
 
+    /// Records a second, the mean so far; unknown before the first.
+    pub(super) fn restore_rate(&self, now_ms: i64) -> Option<f64> {
+        match self.state {
+            PartitionState::Running => Some(0.0),
+            PartitionState::Restoring => self.restore?.rate(now_ms),
+        }
+    }
+
     fn note_caught_up(&mut self) {
         if let (Some(ends), Some(offset_next)) = (self.ends, self.offset_next)
             && offset_next >= ends.stable
@@ -210,6 +222,12 @@ impl Restore {
                 done / (done + as_f64(remaining))
             }
         }
+    }
+
+    fn rate(&self, now_ms: i64) -> Option<f64> {
+        let elapsed_ms = now_ms - self.started_ms;
+        let n_records = i64::try_from(self.n_records).unwrap_or(i64::MAX);
+        (elapsed_ms > 0 && n_records > 0).then(|| as_f64(n_records) / seconds(elapsed_ms))
     }
 
     fn eta_seconds(&self, now_ms: i64) -> Option<f64> {

@@ -77,8 +77,8 @@ fn a_partition_stalls_only_while_work_waits() {
 fn a_restore_that_does_not_advance_is_a_stall() {
     let mut reading = Reading::new(T0);
     reading.restore_from(0, 100, T0 + 1_000);
-    reading.restored_to(10, T0 + 2_000);
-    reading.restored_to(10, T0 + 9_000);
+    reading.restored_to(10, 50, T0 + 2_000);
+    reading.restored_to(10, 50, T0 + 9_000);
     assert_eq!(reading.stalled_ms(T0 + 12_000), 10_000);
 }
 
@@ -88,13 +88,15 @@ fn a_restore_says_how_far_it_is_and_how_long_it_will_take() {
     assert_eq!(reading.restore_progress(), None);
     reading.restore_from(100, 500, T0);
     assert_eq!(reading.restore_eta_seconds(T0 + 1_000), None);
-    reading.restored_to(200, T0 + 2_000);
+    reading.restored_to(200, 50, T0 + 2_000);
     assert_eq!(reading.restore_progress(), Some(0.25));
     assert_eq!(reading.restore_remaining(), Some(300));
     assert_eq!(reading.restore_eta_seconds(T0 + 2_000), Some(6.0));
+    assert_eq!(reading.restore_rate(T0 + 2_000), Some(25.0), "compaction has left every second");
     assert_eq!(reading.run_from(7, T0 + 8_000), 8_000);
     assert_eq!(reading.restore_progress(), Some(1.0));
     assert_eq!(reading.restore_eta_seconds(T0 + 9_000), Some(0.0));
+    assert_eq!(reading.restore_rate(T0 + 9_000), Some(0.0));
 }
 
 #[test]

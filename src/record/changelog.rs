@@ -18,7 +18,8 @@ mod wire;
 use crate::customer::Customer;
 use wire::{Reader, put_day, put_instant, put_varint};
 
-/// The version of the encoding that this build writes, and the only one it reads.
+/// The version of the encoding that this build writes. Earlier ones are read, and written anew in
+/// this one when their customer next changes.
 pub const VERSION: u8 = 1;
 
 /// Why bytes of the changelog cannot be read.
@@ -26,8 +27,8 @@ pub const VERSION: u8 = 1;
 pub enum DecodeError {
     /// Another build wrote it.
     #[error(
-        "changelog value has version `{0}`, this build reads `{VERSION}`: \
-         run the build that wrote it"
+        "changelog value has version `{0}`, this program reads up to `{VERSION}`: \
+         run the version that wrote it, or a newer one"
     )]
     UnknownVersion(u8),
     /// The bytes end too early.
@@ -162,10 +163,13 @@ pub fn append(bytes: &mut Vec<u8>, customer: &Customer) {
 /// Names what is wrong with bytes that [`encode`] does not write; never panics, whatever they are.
 pub fn decode(bytes: &[u8]) -> Result<Customer, DecodeError> {
     let mut reader = Reader { rest: bytes };
-    let version = reader.byte("version")?;
-    if version != VERSION {
-        return Err(DecodeError::UnknownVersion(version));
+    match reader.byte("version")? {
+        1 => decode_version_1(reader),
+        version => Err(DecodeError::UnknownVersion(version)),
     }
+}
+
+fn decode_version_1(mut reader: Reader<'_>) -> Result<Customer, DecodeError> {
     let present = reader.varint("presence")?;
     if present & !presence::ALL != 0 {
         return Err(DecodeError::Broken("presence"));

@@ -31,7 +31,10 @@ pub fn decode(value: &[u8]) -> Result<i64, String> {
             .try_into()
             .map(i64::from_be_bytes)
             .map_err(|_| format!("an erasure has `9` bytes, got `{}`", value.len())),
-        [version, ..] => Err(format!("unknown version `{version}` of an erasure")),
+        [version, ..] => Err(format!(
+            "version `{version}` of an erasure is not known: run the version that wrote it, or a \
+             newer one"
+        )),
         [] => Err("an erasure has `9` bytes, got `0`".to_owned()),
     }
 }
@@ -48,6 +51,6 @@ mod tests {
         for broken in [&[][..], &[2], &value[..8]] {
             assert!(decode(broken).is_err());
         }
-        assert_eq!(decode(&[2]).unwrap_err(), "unknown version `2` of an erasure");
+        assert!(decode(&[2]).unwrap_err().starts_with("version `2` of an erasure is not known"));
     }
 }

@@ -26,6 +26,15 @@ pub struct Marker {
     pub time_zone: String,
     /// Partitions of the input topic.
     pub n_partitions: i32,
+    /// Customers in the partition's state; absent in markers of earlier programs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub n_customers: Option<i64>,
+    /// Erasures that the state remembers; absent in markers of earlier programs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub n_erased: Option<i64>,
+    /// Where the changelog began when a person accepted that what lay before is gone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changelog_low: Option<i64>,
 }
 
 /// What must not change under a state that is already there.
@@ -76,15 +85,25 @@ impl Marker {
         let again = "set it back, or start with a new group and changelog topic";
         expect("`processing.currency`", &self.currency, currency, again);
         expect("`processing.time_zone`", &self.time_zone, &ground.time_zone, again);
-        expect(
-            "the input topic's partition count",
-            &self.n_partitions.to_string(),
-            &ground.n_partitions.to_string(),
-            "customers would move away from their state; read a topic with the old count, or start \
-             with a new group and changelog topic",
-        );
+        let (was, is) = (self.n_partitions, ground.n_partitions);
+        if was != is {
+            faults.push(recount(was, is));
+        }
         if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
     }
+}
+
+/// What to say of an input topic that had `was` partitions when its state was made and has `is`.
+pub fn recount(was: i32, is: i32) -> String {
+    let remedy = if is > was {
+        "stop the whole group and run `lifetide repartition`"
+    } else {
+        "read a topic with the old count, or start with a new group and changelog topic"
+    };
+    format!(
+        "the input topic's partition count was `{was}` and is now `{is}`: customers would move \
+         away from their state; {remedy}"
+    )
 }
 
 #[cfg(test)]
@@ -100,12 +119,15 @@ mod tests {
             currency: "EUR".to_owned(),
             time_zone: "UTC".to_owned(),
             n_partitions: 12,
+            n_customers: Some(9),
+            n_erased: Some(2),
+            changelog_low: None,
         }
     }
 
     #[test]
     fn the_bytes_of_a_marker_are_pinned_and_read_back() {
-        let json = r#"{"codec":1,"offset_next":42,"stream_time_ms":1714564800007,"model":"bg-nbd/7","currency":"EUR","time_zone":"UTC","n_partitions":12}"#;
+        let json = r#"{"codec":1,"offset_next":42,"stream_time_ms":1714564800007,"model":"bg-nbd/7","currency":"EUR","time_zone":"UTC","n_partitions":12,"n_customers":9,"n_erased":2}"#;
         assert_eq!(String::from_utf8(marker().to_json()).unwrap(), json);
         assert_eq!(Marker::read(json.as_bytes()), Ok(marker()));
         let newer = json.replace("\"codec\":1", "\"codec\":2");
@@ -129,5 +151,15 @@ mod tests {
         for part in ["currency` was `EUR`", "time_zone` was `UTC`", "count was `12`"] {
             assert!(fault.contains(part), "{fault}");
         }
+        assert!(fault.ends_with("run `lifetide repartition`"), "{fault}");
+        assert!(recount(24, 12).contains("a topic with the old count"));
+    }
+
+    /// As the first release wrote it.
+    #[test]
+    fn a_marker_without_counts_is_read() {
+        let json = r#"{"codec":1,"offset_next":42,"stream_time_ms":1714564800007,"model":"bg-nbd/7","currency":"EUR","time_zone":"UTC","n_partitions":12}"#;
+        let old = Marker { n_customers: None, n_erased: None, ..marker() };
+        assert_eq!(Marker::read(json.as_bytes()), Ok(old));
     }
 }

@@ -305,7 +305,9 @@ impl Process {
                 broker.committed_at(place, reading.next)
             };
             if let Some(entry) = entry {
-                reading.rebuild.take(Some(&entry.key), entry.value.as_deref(), &self.pipeline)?;
+                let offset = i64::try_from(reading.next).unwrap_or(i64::MAX);
+                let (key, value) = (Some(&*entry.key), entry.value.as_deref());
+                reading.rebuild.take(offset, key, value, &self.pipeline);
             }
             reading.next += 1;
         }
@@ -317,9 +319,9 @@ impl Process {
         else {
             return Ok(());
         };
-        let bounds = Bounds { committed: reading.committed, low: 0 };
+        let bounds = Bounds { committed: reading.committed, ..Bounds::default() };
         let restored = if self.shop.has(Flaw::MarkerNotChecked) {
-            let bounds = Bounds { committed: None, low: 0 };
+            let bounds = Bounds { committed: None, ..Bounds::default() };
             let rebuilt = reading.rebuild.finish(partition, epoch, bounds, &self.shop.ground)?;
             Restored { offset_next: reading.committed, ..rebuilt }
         } else {

@@ -118,6 +118,8 @@ fn never_processed(partition: i32) -> Restored {
         erased: BTreeMap::new(),
         marker: None,
         offset_next: None,
+        changelog_low: None,
+        mending: None,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::cli;
 use crate::clv::{Model, ModelFile};
 use crate::config::{self, Config, Purpose, Sources};
 use crate::demo::shop::{Change, Settings, Shop};
+use crate::engine::rebuild::OnLoss;
 use crate::kafka::admin;
 use crate::kafka::embedded::Broker;
 use crate::lifecycle::Shutdown;
@@ -69,7 +70,7 @@ pub fn execute(arguments: &cli::Demo) -> Result<Outcome> {
         tokio::spawn(interrupt.on_signals(GRACE).context("signals cannot be heard")?);
         let halt = Shutdown::new();
         let kafka = config.kafka.clone();
-        let service = Service::new(config, plan, halt.clone())?;
+        let service = Service::new(config, plan, halt.clone(), OnLoss::Refuse)?;
         let performance = Show {
             shop,
             settings,

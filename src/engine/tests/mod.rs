@@ -12,5 +12,13 @@ mod recount;
 mod sameness;
 mod source;
 mod time;
+mod upgrade;
 mod workload;
 mod world;
+
+use crate::pipeline::Pipeline;
+
+/// The pipeline of these tests.
+pub(super) fn pipeline() -> Pipeline {
+    world::Setup::new(crate::config::Emit::Event).pipeline()
+}

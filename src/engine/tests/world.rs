@@ -130,12 +130,14 @@ impl World {
         let pipeline = self.setup.pipeline();
         let broker = self.broker.0.borrow();
         let mut rebuild = Rebuild::default();
-        for Written { topic, partition: place, key, value, .. } in broker.visible() {
+        for (offset, it) in (0..).zip(broker.visible()) {
+            let Written { topic, partition: place, key, value, .. } = it;
             if (*topic, *place) == (Topic::Changelog, Some(partition)) {
-                rebuild.take(Some(key), value.as_deref(), &pipeline).unwrap();
+                rebuild.take(offset, Some(key), value.as_deref(), &pipeline);
             }
         }
-        let bounds = Bounds { committed: broker.offsets.get(&partition).copied(), low: 0 };
+        let bounds =
+            Bounds { committed: broker.offsets.get(&partition).copied(), ..Bounds::default() };
         rebuild.finish(partition, epoch, bounds, &self.setup.ground()).unwrap()
     }
 
