@@ -24,13 +24,18 @@ const SEND_KBYTES: &str = "131072";
 /// How often librdkafka reports its positions, from which the end of a partition is known.
 const STATISTICS_MS: &str = "1000";
 
-/// One lane's identity towards the brokers.
+/// What to do when another process has taken a lane's identity.
+pub(super) const LANE_REMEDY: &str = "give each process its own `kafka.instance_id`";
+
+/// The identity towards the brokers of one lane, or of a command that moves records.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// `kafka.instance_id` with the lane's number.
     pub member: String,
-    /// Fences an earlier run of the same lane.
+    /// Fences an earlier run of the same lane or command.
     pub transactional_id: String,
+    /// What to do when another process has taken it.
+    pub remedy: &'static str,
 }
 
 impl Identity {
@@ -38,7 +43,15 @@ impl Identity {
     pub fn new(kafka: &Kafka, lane: u32) -> Self {
         let member = format!("{}-{lane}", kafka.instance_id);
         let transactional_id = format!("{}-{member}", kafka.group_id);
-        Self { member, transactional_id }
+        Self { member, transactional_id, remedy: LANE_REMEDY }
+    }
+
+    /// The identity of a command: one run of it at a time for a group. No lane's ends as it does,
+    /// for those end with a number.
+    pub fn of_command(kafka: &Kafka, command: &str) -> Self {
+        let member = format!("{}-{command}", kafka.group_id);
+        let transactional_id = member.clone();
+        Self { member, transactional_id, remedy: "let one such command run at a time" }
     }
 }
 
@@ -99,7 +112,7 @@ fn reading(isolation: &str, kafka: &Kafka) -> ClientConfig {
     config
 }
 
-/// The transactional producer of one lane.
+/// The transactional producer of one lane or command.
 pub fn sink(kafka: &Kafka, identity: &Identity) -> ClientConfig {
     let mut config = tuning();
     config
@@ -133,7 +146,7 @@ pub enum Verb {
 
 /// Classes an error of a transactional call. An error that librdkafka says nothing of is fatal: the
 /// restart restores, and guessing could double.
-pub fn class(error: &KafkaError, doing: &str, cause: AbortCause) -> Verb {
+pub fn class(error: &KafkaError, doing: &str, cause: AbortCause, remedy: &str) -> Verb {
     use RDKafkaErrorCode as Code;
     let message = format!("failed to {doing}: {error}");
     let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
@@ -147,7 +160,7 @@ pub fn class(error: &KafkaError, doing: &str, cause: AbortCause) -> Verb {
         (false, is_refused, is_full)
     };
     if is_fatal || is_fenced(code) {
-        Verb::Fail(Failure::Fatal(explain(code, message)))
+        Verb::Fail(Failure::Fatal(explain(code, message, remedy)))
     } else if is_abort {
         let is_stale = matches!(
             code,
@@ -182,13 +195,12 @@ pub fn is_hopeless(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// Adds what a person should do, where it is known.
-pub fn explain(code: RDKafkaErrorCode, message: String) -> String {
+/// Adds what a person should do where another process has taken the identity.
+pub fn explain(code: RDKafkaErrorCode, message: String, remedy: &str) -> String {
     if is_fenced(code) {
         format!(
             "{message}: another process runs with this identity and has taken over, or the brokers \
-             gave up a transaction older than `kafka.transaction_timeout_ms`; give each process \
-             its own `kafka.instance_id`"
+             gave up a transaction older than `kafka.transaction_timeout_ms`; {remedy}"
         )
     } else {
         message

@@ -17,6 +17,7 @@ use super::ownership::Ownership;
 use super::sink::Sink;
 use super::source::Source;
 use super::steward::{ERRANDS_MAX, Ends, Errand, Shared, Steward};
+use super::writer::Writer;
 use crate::config::Config;
 use crate::engine::rebuild::OnLoss;
 use crate::engine::{Command, Engine, Flow, Input, Options, Transactions};
@@ -62,8 +63,9 @@ pub fn run(
 ) -> Result<(), String> {
     let kafka = &common.config.kafka;
     let identity = Identity::new(kafka, lane);
-    let producer =
-        Sink::connect(kafka, &identity, &common.metrics).map_err(|failure| failure.to_string())?;
+    let metrics = Arc::clone(&common.metrics);
+    let writer = Writer::connect(kafka, &identity, move || metrics.transaction_retried())
+        .map_err(|failure| failure.to_string())?;
     let (inputs, inputs_end) = bounded(INPUTS_MAX);
     let (commands, commands_end) = bounded(COMMANDS_MAX);
     let (errands, errands_end) = bounded(ERRANDS_MAX);
@@ -81,7 +83,7 @@ pub fn run(
     let ground = common.options.ground.clone();
     let mut steward = Steward::new(kafka, shared, pipeline(), ground, common.on_loss)?;
     let sink = Sink::new(
-        producer,
+        writer,
         Arc::clone(&consumer),
         Arc::clone(&ownership),
         Arc::clone(&common.metrics),

@@ -1,5 +1,5 @@
 //! Everything that speaks to Kafka: `lane` puts the parts together; `source` and `callbacks` read,
-//! `sink` commits, `steward` and `restore` ask and read back beside them. Each blocking call of
+//! `sink` commits through a `writer`, `steward` and `restore` ask and read back beside them. Each blocking call of
 //! librdkafka is made on a thread of our own: no futures, no wakers that could be lost. `feed`,
 //! `tail` and `embedded` are no part of a lane: a producer, a reader and a broker for `demo`.
 
@@ -17,3 +17,4 @@ mod source;
 mod steward;
 pub mod tail;
 pub mod topics;
+mod writer;

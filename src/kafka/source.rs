@@ -15,8 +15,8 @@ use tracing::{debug, warn};
 use super::callbacks::Callbacks;
 use super::clients;
 use super::ownership::Ownership;
-use super::sink::Deadline;
 use super::steward::Ends;
+use super::writer::Deadline;
 use crate::engine::{Batch, Command, Input, Record, Rejected};
 use crate::event::{Envelope, Intake, decode};
 use crate::lifecycle::Shutdown;
@@ -166,7 +166,11 @@ impl Source {
         }
         if let KafkaError::MessageConsumptionFatal(code) = error {
             let message = format!("the group will not have this member: {error}");
-            return self.send(Input::Failed(clients::explain(*code, message)));
+            return self.send(Input::Failed(clients::explain(
+                *code,
+                message,
+                clients::LANE_REMEDY,
+            )));
         }
         if error.rdkafka_error_code().is_some_and(clients::is_hopeless) {
             return self.send(Input::Failed(format!(
@@ -291,6 +295,7 @@ impl Source {
     }
 }
 
-fn headers(headers: &rdkafka::message::BorrowedHeaders) -> KeptHeaders {
+/// A record's headers, as they are kept.
+pub(super) fn headers(headers: &rdkafka::message::BorrowedHeaders) -> KeptHeaders {
     headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
 }
