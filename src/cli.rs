@@ -121,6 +121,13 @@ pub enum Command {
     /// Score an order history from a file, without Kafka
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Box<Replay>),
+    /// Bring the state to a larger partition count of the input; without `--write` only say how
+    ///
+    /// It is one transaction: killed at any moment, nothing of it is visible, or all; run it again
+    /// then. Before it, every producer must know the new count (Java: metadata.max.age.ms, 5
+    /// minutes).
+    #[command(after_help = EXIT_CODES)]
+    Repartition(Repartition),
     /// Let everything fail around the processor, run after run, and recount what is left
     #[command(after_help = EXIT_CODES)]
     Simulate(Simulate),
@@ -138,7 +145,11 @@ impl Command {
         match self {
             Self::Demo(_) => "warn",
             Self::Simulate(_) => "error",
-            Self::Run(_) | Self::Check(_) | Self::Replay(_) | Self::Completions { .. } => "info",
+            Self::Run(_)
+            | Self::Check(_)
+            | Self::Replay(_)
+            | Self::Repartition(_)
+            | Self::Completions { .. } => "info",
         }
     }
 }
@@ -201,6 +212,20 @@ pub struct Check {
         value_parser = clap::value_parser!(i32).range(1..=100_000)
     )]
     pub partitions: i32,
+}
+
+/// Arguments of `repartition`.
+#[derive(Debug, Args)]
+pub struct Repartition {
+    /// The configuration
+    #[command(flatten)]
+    pub layers: ClusterLayers,
+    /// Do it, with the group stopped
+    #[arg(long)]
+    pub write: bool,
+    /// Go on knowingly with what is left where state or events are gone, as `run` does
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 /// Where the configuration of a command that needs a cluster comes from.

@@ -102,8 +102,7 @@ impl Customers {
     }
 
     /// Calls `visit` with every customer, in no order.
-    #[cfg(test)]
-    pub(crate) fn visit_all(&self, mut visit: impl FnMut(Entry<'_>)) {
+    pub fn visit_all(&self, mut visit: impl FnMut(Entry<'_>)) {
         for bucket in &self.buckets {
             bucket.entries().for_each(&mut visit);
         }

@@ -278,7 +278,7 @@ const RESTORE_IT: &str = "restore the topic from a backup, or start with a new g
                           topic";
 
 fn or_accept(fault: &str, accepted: &str) -> String {
-    format!("{fault}; or `lifetide run --accept-loss`, which will {accepted}")
+    format!("{fault}; or start once with `--accept-loss`, to {accepted}")
 }
 
 fn count(n: usize) -> i64 {

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -165,8 +167,28 @@ impl Cluster {
         if let Some(Err((_, code))) = results.into_iter().next() {
             return Err(Refusal(code.to_string()));
         }
+        self.wait_for(name, 1)
+    }
+
+    /// Gives a topic more partitions, and waits until they can be seen.
+    ///
+    /// # Errors
+    /// The broker refuses, or does not show them in time.
+    pub fn grow(&self, name: &str, n_partitions: usize) -> Result<(), Refusal> {
+        let more = NewPartitions::new(name, n_partitions);
+        let answer = self.admin.create_partitions([&more], &admin_options());
+        let results = self.runtime.block_on(answer).map_err(|error| refusal(&error))?;
+        if let Some(Err((_, code))) = results.into_iter().next() {
+            return Err(Refusal(code.to_string()));
+        }
+        self.wait_for(name, n_partitions)
+    }
+
+    fn wait_for(&self, name: &str, n_partitions: usize) -> Result<(), Refusal> {
         let deadline = Instant::now() + ANSWER_TIMEOUT;
-        while self.topic(name)?.1.is_none_or(|topic| !topic.leaderless.is_empty()) {
+        let is_there =
+            |topic: &Topic| topic.n_partitions >= n_partitions && topic.leaderless.is_empty();
+        while !self.topic(name)?.1.as_ref().is_some_and(is_there) {
             if Instant::now() > deadline {
                 return Err(Refusal("created, but no broker shows it yet".to_owned()));
             }

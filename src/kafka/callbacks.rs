@@ -18,6 +18,7 @@ use super::ownership::Ownership;
 use super::steward::Errand;
 use crate::engine::Input;
 use crate::metrics::Metrics;
+use crate::record::marker::REPARTITION;
 
 /// The callbacks of one lane's consumer.
 #[derive(Debug)]
@@ -93,8 +94,8 @@ impl Callbacks {
             if *partition >= self.n_partitions {
                 self.tell(Input::Failed(format!(
                     "the input topic had `{}` partitions when this process started and now has \
-                     partition `{partition}`: customers would move away from their state; read a \
-                     topic with the old count, or start with a new group and changelog topic",
+                     partition `{partition}`: customers would move away from their state; \
+                     {REPARTITION}",
                     self.n_partitions
                 )));
                 return Ok(());

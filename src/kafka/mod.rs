@@ -1,7 +1,8 @@
 //! Everything that speaks to Kafka: `lane` puts the parts together; `source` and `callbacks` read,
-//! `sink` commits through a `writer`, `steward` and `restore` ask and read back beside them. Each blocking call of
-//! librdkafka is made on a thread of our own: no futures, no wakers that could be lost. `feed`,
-//! `tail` and `embedded` are no part of a lane: a producer, a reader and a broker for `demo`.
+//! `sink` commits through a `writer`, `steward` and `restore` ask and read back beside them. Each
+//! blocking call of librdkafka is made on a thread of our own: no futures, no wakers that could be
+//! lost. `feed`, `tail` and `embedded` are no part of a lane: a producer, a reader and a broker for
+//! `demo`. Nor is `repartition`, with `placement` and `span`: it moves state between two runs.
 
 pub mod admin;
 mod callbacks;
@@ -11,9 +12,12 @@ pub mod embedded;
 pub mod feed;
 pub mod lane;
 mod ownership;
+mod placement;
+pub mod repartition;
 mod restore;
 mod sink;
 mod source;
+pub mod span;
 mod steward;
 pub mod tail;
 pub mod topics;

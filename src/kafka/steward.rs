@@ -18,7 +18,7 @@ use crate::engine::Input;
 use crate::engine::rebuild::OnLoss;
 use crate::metrics::{Metrics, PartitionGauges};
 use crate::pipeline::Pipeline;
-use crate::record::marker::Ground;
+use crate::record::marker::{Ground, recount};
 
 /// What the steward is asked to do.
 #[derive(Debug)]
@@ -103,6 +103,7 @@ pub(super) struct Steward {
     inputs: Sender<Input>,
     ends: Arc<Ends>,
     metrics: Arc<Metrics>,
+    n_partitions: i32,
     ownership: Arc<super::ownership::Ownership>,
     committed: BaseConsumer<Quiet>,
     uncommitted: BaseConsumer<Quiet>,
@@ -154,6 +155,7 @@ impl Steward {
         };
         let Shared { errands, inputs, ends, ownership, metrics, member } = shared;
         let cover = kafka.static_membership.then(|| Cover::new(kafka, member, ground.n_partitions));
+        let n_partitions = ground.n_partitions;
         let restorer = Restorer::new(kafka, create("read_committed")?, pipeline, ground, on_loss);
         Ok(Self {
             kafka: kafka.clone(),
@@ -161,6 +163,7 @@ impl Steward {
             inputs,
             ends,
             metrics,
+            n_partitions,
             ownership,
             committed: create("read_committed")?,
             uncommitted: create("read_uncommitted")?,
@@ -203,6 +206,10 @@ impl Steward {
             if self.looked_at.elapsed() >= LOOK {
                 self.looked_at = Instant::now();
                 self.look();
+                if let Some(sentence) = self.regrown() {
+                    self.inputs.send(Input::Failed(sentence)).ok();
+                    return;
+                }
             }
             self.mend();
         }
@@ -233,6 +240,16 @@ impl Steward {
                 ends.entry(*partition).or_default().reached = statistics.eof_offset;
             }
         }
+    }
+
+    /// What to say if the input has more partitions by now. Asked often, for from then on producers
+    /// put customers where their state is not.
+    fn regrown(&self) -> Option<String> {
+        let topic = &self.kafka.input_topic;
+        let metadata = self.uncommitted.fetch_metadata(Some(topic), ASK).ok()?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic)?;
+        let n_partitions = i32::try_from(found.partitions().len()).ok()?;
+        (n_partitions > self.n_partitions).then(|| recount(self.n_partitions, n_partitions))
     }
 
     /// Asks where each owned partition ends.

@@ -2,6 +2,7 @@
 //! while librdkafka says that this is right, until a deadline; what remains is one of two verbs. It
 //! does not decide what belongs together. Used by `sink` for a lane.
 
+use std::borrow::Borrow;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -109,11 +110,24 @@ impl Writer {
     /// # Errors
     /// The verb that remains after retries.
     pub(super) fn send(&mut self, addressed: Addressed<'_>) -> Result<(), Failure> {
+        self.send_dated(addressed, None)
+    }
+
+    /// The same with a Kafka timestamp of its own.
+    ///
+    /// # Errors
+    /// The verb that remains after retries.
+    pub(super) fn send_dated(
+        &mut self,
+        addressed: Addressed<'_>,
+        timestamp_ms: Option<i64>,
+    ) -> Result<(), Failure> {
         let topic = addressed.topic;
         let mut record = BaseRecord::<[u8], [u8]>::to(topic);
         record.key = addressed.key;
         record.payload = addressed.value;
         record.partition = addressed.partition;
+        record.timestamp = timestamp_ms;
         if !addressed.headers.is_empty() {
             let headers = OwnedHeaders::new_with_capacity(addressed.headers.len());
             record.headers =
@@ -166,10 +180,10 @@ impl Writer {
     ///
     /// # Errors
     /// The verb that remains after retries.
-    pub(super) fn send_offsets(
+    pub(super) fn send_offsets<M: Borrow<ConsumerGroupMetadata>>(
         &self,
         offsets: &TopicPartitionList,
-        metadata: impl Fn() -> Option<ConsumerGroupMetadata>,
+        metadata: impl Fn() -> Option<M>,
         deadline: Deadline,
     ) -> Result<(), Failure> {
         let doing = "send offsets to the transaction";
@@ -180,7 +194,7 @@ impl Writer {
             };
             // Not in slices: a time-out inside librdkafka dooms the transaction.
             let timeout = deadline.left().max(CALL_MIN);
-            self.producer.send_offsets_to_transaction(offsets, &metadata, timeout)
+            self.producer.send_offsets_to_transaction(offsets, metadata.borrow(), timeout)
         })
     }
 

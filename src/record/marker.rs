@@ -93,10 +93,13 @@ impl Marker {
     }
 }
 
+/// What to do about an input topic that has grown.
+pub const REPARTITION: &str = "stop the whole group and run `lifetide repartition`";
+
 /// What to say of an input topic that had `was` partitions when its state was made and has `is`.
 pub fn recount(was: i32, is: i32) -> String {
     let remedy = if is > was {
-        "stop the whole group and run `lifetide repartition`"
+        REPARTITION
     } else {
         "read a topic with the old count, or start with a new group and changelog topic"
     };

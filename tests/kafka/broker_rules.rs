@@ -9,6 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::support::broker::{Broker, unique};
 use crate::support::topics::{Outgoing, Topics, last_per_key};
+use crate::support::wait_until;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -134,6 +135,48 @@ fn a_producer_is_fenced_by_the_next_one_of_its_name() {
     let payloads: Vec<_> =
         topics.read_all(&topic).into_iter().map(|record| record.payload.unwrap()).collect();
     assert_eq!(payloads, [b"of the heir"]);
+}
+
+/// Goal: why a command that moves a group's state joins the group, and keeps its first generation.
+#[test]
+fn a_transaction_takes_offsets_of_nobody_but_none_of_a_generation_that_has_ended() {
+    let Some(broker) = Broker::shared() else { return };
+    let topics = Topics::of(broker.address());
+    let (topic, group) = (unique("shared"), unique("group"));
+    topics.create(&topic, 2, &[]);
+    let join = || {
+        let member = topics.group_consumer(&group);
+        member.subscribe(&[&topic]).unwrap();
+        member
+    };
+    let first = join();
+    wait_until("the first member", TIMEOUT, || {
+        first.poll(Duration::from_millis(50));
+        let n_owned = first.assignment().unwrap().count();
+        (n_owned == 2).then_some(()).ok_or_else(|| n_owned.to_string())
+    });
+    let ended = first.group_metadata().unwrap();
+    let second = join();
+    wait_until("the second member", TIMEOUT, || {
+        let members = [&first, &second];
+        for member in members {
+            member.poll(Duration::from_millis(50));
+        }
+        let n_owned = members.map(|member| member.assignment().unwrap().count());
+        (n_owned == [1, 1]).then_some(()).ok_or_else(|| format!("{n_owned:?}"))
+    });
+
+    let producer = transactional(&topics, &unique("producer"));
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(&topic, 0, Offset::Offset(1)).unwrap();
+    producer.begin_transaction().unwrap();
+    let refused = producer.send_offsets_to_transaction(&offsets, &ended, TIMEOUT).unwrap_err();
+    assert!(refused.to_string().contains("generation id is not valid"), "{refused}");
+    producer.abort_transaction(TIMEOUT).unwrap();
+    producer.begin_transaction().unwrap();
+    let nobody = topics.group_consumer(&group).group_metadata().unwrap();
+    producer.send_offsets_to_transaction(&offsets, &nobody, TIMEOUT).unwrap();
+    producer.abort_transaction(TIMEOUT).unwrap();
 }
 
 fn transactional(topics: &Topics, name: &str) -> BaseProducer {

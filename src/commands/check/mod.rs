@@ -11,10 +11,12 @@ use anyhow::Result;
 
 use super::{Outcome, load_config, printed};
 use crate::cli;
-use crate::config::{Config, Purpose};
+use crate::config::{Config, Kafka, Purpose};
 use crate::http::{Token, guard};
 use crate::kafka::admin::{Cluster, Refusal};
+use crate::kafka::span::Spans;
 use crate::plan::configured_model;
+use crate::record::marker::recount;
 use findings::Findings;
 use topics::{Observed, Role};
 
@@ -111,8 +113,29 @@ fn check_cluster(
     }
     if let Some(n_partitions) = n_partitions_input {
         topics::judge_lanes(config.processing.workers, n_partitions, findings);
+        if present.iter().any(|(role, _)| *role == Role::Changelog) {
+            check_state(kafka, n_partitions, findings);
+        }
     }
     check_permissions(cluster, config, &present, findings);
+}
+
+/// Whether the state was made under the input's partition count.
+fn check_state(kafka: &Kafka, n_input: usize, findings: &mut Findings) {
+    let n_input = i32::try_from(n_input).unwrap_or(i32::MAX);
+    let changelog = &kafka.changelog_topic;
+    match Spans::new(kafka).and_then(|spans| spans.marker(kafka)) {
+        Ok(Some(marker)) if marker.n_partitions != n_input => {
+            let what = recount(marker.n_partitions, n_input);
+            findings.fault("state", what, String::new());
+        }
+        Ok(Some(_)) => findings.ok("state", format!("`{changelog}` is of {n_input} partitions")),
+        Ok(None) => {}
+        Err(fault) => {
+            let remedy = format!("allow `Read` on topic `{changelog}`, or mend what it says");
+            findings.warning("state", fault, remedy);
+        }
+    }
 }
 
 /// Looks at the topic, after creating it where it is missing and `create` says how.

@@ -3,6 +3,7 @@
 use super::findings::{Findings, Level};
 use crate::config::Kafka;
 use crate::kafka::admin::{Refusal, Topic};
+use crate::record::marker::REPARTITION;
 
 /// What a topic is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,14 +82,16 @@ pub(super) fn judge(
         && role == Role::Changelog
         && n_partitions != n_input
     {
-        findings.fault(
-            "topic",
-            format!("`{name}` has {n_partitions} partitions, the input has {n_input}"),
+        let remedy = if n_input > n_partitions {
+            format!("{REPARTITION}; it gives the changelog its partitions too")
+        } else {
             format!(
                 "state lives in the input's partition number: make it anew with {n_input} \
                  partitions while it is empty, else give the input {n_partitions} again"
-            ),
-        );
+            )
+        };
+        let what = format!("`{name}` has {n_partitions} partitions, the input has {n_input}");
+        findings.fault("topic", what, remedy);
     }
     if topic.n_replicas_min < 2 && n_brokers > 1 {
         let what = format!("`{name}` has a partition on one of {n_brokers} brokers only");
@@ -203,6 +206,7 @@ mod tests {
     #[test]
     fn the_changelog_has_the_partitions_of_the_input() {
         check(Role::Changelog, 6, "compact", Level::Fault, "6 partitions, the input has 12");
+        check(Role::Changelog, 24, "compact", Level::Fault, "24 partitions, the input has 12");
     }
 
     #[test]

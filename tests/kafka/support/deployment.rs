@@ -121,6 +121,20 @@ file = '{MODEL}'
         Instance { config: self.config(), sets, port, logs, n_starts: 0 }
     }
 
+    /// A command of the program that needs this cluster, ready to be run.
+    pub(crate) fn command(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.arg(name).arg("--config").arg(self.config());
+        // A lane's own settings; no process has this identity.
+        command.args(["--set", "kafka.instance_id=tool"]).args(arguments);
+        command
+    }
+
+    /// Starts such a command as a process of its own.
+    pub(crate) fn start(&self, name: &str, arguments: &[&str]) -> Process {
+        Process::start(&mut self.command(name, arguments), &self.dir.path().join(unique(name)))
+    }
+
     /// Writes lines to a file of this name.
     pub(crate) fn write<'a>(
         &self,
@@ -169,9 +183,13 @@ impl Instance {
     }
 
     pub(crate) fn start(&mut self) -> Process {
+        self.start_with(&[])
+    }
+
+    pub(crate) fn start_with(&mut self, arguments: &[&str]) -> Process {
         self.n_starts += 1;
         let mut command = Command::new(PROGRAM);
-        command.arg("run").arg("--config").arg(&self.config);
+        command.arg("run").arg("--config").arg(&self.config).args(arguments);
         command.args(self.sets.iter().flat_map(|set| ["--set", set]));
         Process::start(&mut command, &self.log(self.n_starts))
     }
@@ -203,6 +221,16 @@ impl Instance {
                 other => Err(format!("{other:?}")),
             }
         });
+    }
+
+    /// Starts it, expects that it refuses to go on, and returns what it said.
+    pub(crate) fn refusal(&mut self) -> String {
+        let mut process = self.start();
+        let status = wait_until("the processor to refuse to go on", START_DEADLINE, || {
+            process.exit_status().ok_or_else(|| process.log())
+        });
+        assert_eq!(status.code(), Some(1), "{}", process.log());
+        process.log()
     }
 
     /// Asks it to stop, and expects what `run` promises: exit code 0 in 30 s.

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -70,6 +71,38 @@ impl Topics {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let created = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
         assert!(created.iter().all(Result::is_ok), "failed to create a topic: {created:?}");
+    }
+
+    /// Gives a topic more partitions.
+    pub(crate) fn grow(&self, topic: &str, n_partitions: usize) {
+        let admin: AdminClient<DefaultClientContext> = self.client(&[]).create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let more = NewPartitions::new(topic, n_partitions);
+        let grown = runtime.block_on(admin.create_partitions([&more], &AdminOptions::new()));
+        assert!(grown.unwrap().iter().all(Result::is_ok), "failed to grow `{topic}`");
+        wait_until(format!("`{topic}` to grow"), READ_DEADLINE, || {
+            let n_found = self.end_offsets(topic).len();
+            (n_found == n_partitions).then_some(()).ok_or_else(|| n_found.to_string())
+        });
+    }
+
+    /// Deletes what lies before an offset, as retention does; a topic that is only compacted lets
+    /// nobody do so.
+    pub(crate) fn delete_before(&self, topic: &str, partition: i32, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.client(&[]).create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        let deleted = runtime.block_on(admin.delete_records(&before, &AdminOptions::new()));
+        assert!(deleted.unwrap().elements().iter().all(|it| it.error().is_ok()));
+    }
+
+    /// The oldest offset of each partition.
+    pub(crate) fn oldest_offsets(&self, topic: &str) -> Vec<i64> {
+        let consumer: BaseConsumer = self.client(&[]).create().unwrap();
+        let n_partitions = i32::try_from(watermarks(&consumer, topic).len()).unwrap();
+        let low = |partition| consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
+        (0..n_partitions).map(|partition| low(partition).unwrap().0).collect()
     }
 
     /// Changes one setting of a topic that has no other.
@@ -156,6 +189,12 @@ impl Topics {
     /// The next offset of each partition as `read_uncommitted` sees it: open transactions count.
     pub(crate) fn end_offsets(&self, topic: &str) -> Vec<i64> {
         let settings = [("isolation.level", "read_uncommitted")];
+        watermarks(&self.client(&settings).create().unwrap(), topic)
+    }
+
+    /// The next offset of each partition as `read_committed` sees it.
+    pub(crate) fn stable_offsets(&self, topic: &str) -> Vec<i64> {
+        let settings = [("isolation.level", "read_committed")];
         watermarks(&self.client(&settings).create().unwrap(), topic)
     }
 
