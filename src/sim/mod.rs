@@ -17,7 +17,9 @@ mod world;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::clv::{Model, ModelFile, Parameters, Spend};
 use crate::dice::Dice;
 use crate::plan::Plan;
 use crate::record::marker::Ground;
@@ -28,11 +30,18 @@ pub use world::Seen;
 
 /// What a workload needs of the configuration: windows wider than it is long, so that the recount
 /// needs none.
-pub const SETTINGS: [&str; 3] =
-    ["processing.currency=USD", "processing.refund_window_days=365", "processing.lateness_days=60"];
+pub const SETTINGS: [&str; 4] = [
+    "processing.currency=USD",
+    "processing.refund_window_days=365",
+    "processing.lateness_days=60",
+    "processing.erasure_memory_days=40",
+];
 
-/// After every event of a workload, with room for each timer that they leave behind.
-const UNTIL_MS: i64 = 1_767_225_600_000;
+/// The same for the recount.
+const ERASURE_MEMORY_DAYS: i64 = 40;
+
+/// 2060-01-01: decades after every event of a workload, so that whoever bought has left.
+const UNTIL_MS: i64 = 2_840_140_800_000;
 
 /// A deliberate break of the protocol, to show that a run would notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,13 +104,39 @@ pub fn run(seed: u64, plan: &Plan, flaw: Option<Flaw>) -> Result<Seen, String> {
         .unwrap_or_else(|_| Err("a defect was met, see above".to_owned()))
 }
 
+/// BG/NBD with Gamma-Gamma, the parameters of the CDNOW customers: with a model, silence moves
+/// chances of being alive, which have timers of their own.
+fn model() -> Result<Arc<Model>, String> {
+    let parameters = Parameters {
+        r: Some(0.2426),
+        alpha: Some(4.4136),
+        a: Some(0.7929),
+        b: Some(2.4259),
+        ..Parameters::default()
+    };
+    let spend = Spend { p: Some(6.2496), q: Some(3.7442), gamma: Some(15.4435) };
+    let file = ModelFile {
+        schema: "lifetide.model/1".to_owned(),
+        name: "bg-nbd".to_owned(),
+        version: "simulated".to_owned(),
+        unit: "week".to_owned(),
+        currency: None,
+        parameters,
+        spend: Some(spend),
+        evidence: None,
+    };
+    Model::from_file(file).map(Arc::new).map_err(|faults| faults.join(", "))
+}
+
 fn play(number: u64, plan: &Plan, flaw: Option<Flaw>) -> Result<Seen, String> {
     let mut dice = Dice::new(number, 0);
     let n_partitions = 1 + i32::try_from(dice.below(3)).unwrap_or(0);
     let intake = &plan.rules.intake;
     let logs = workload::logs(&mut dice, n_partitions, intake);
     let ground = Ground { currency: intake.currency, time_zone: "UTC".to_owned(), n_partitions };
-    let shop = Shop { plan: plan.clone(), ground, logs, until_ms: UNTIL_MS, flaw: None };
+    let model = if dice.chance(0.3) { Some(model()?) } else { plan.model.clone() };
+    let plan = Plan { model, ..plan.clone() };
+    let shop = Shop { plan, ground, logs, until_ms: UNTIL_MS, flaw: None };
     let broken = Rc::new(Shop { flaw, ..shop.clone() });
     let shop = Rc::new(shop);
     let n_identities = 1 + usize::try_from(dice.below(3)).unwrap_or(0);

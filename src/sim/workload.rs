@@ -1,6 +1,6 @@
 //! What happens in a simulated shop: orders, edits, refunds before and after their order, cancels,
-//! erasures, redeliveries, late and future events, and what cannot be read. Each record also says
-//! what it is in truth, for the recount. From a seed and nothing else.
+//! carts, use, support, acquisition, erasures, redeliveries, late and future events, and what
+//! cannot be read. From a seed and nothing else.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,10 @@ const FIRST_MS: i64 = 1_704_110_400_000;
 const DAY_MS: i64 = 86_400_000;
 /// Everything happens within this time, which is shorter than the windows that [`super`] sets.
 const DAYS: i64 = 300;
+
+/// How far behind the one who asks to be forgotten an event of before may come: the memory of
+/// erasures that [`super`] sets lies within, so that some are known and some are forgotten.
+const AFTER_ERASURE_DAYS: u64 = 90;
 
 /// A whole number below a bound.
 fn whole(dice: &mut Dice, bound: i64) -> i64 {
@@ -59,6 +63,7 @@ fn log(dice: &mut Dice, partition: i32, intake: &Intake) -> Vec<Stored> {
     let mut arrivals: Vec<(i64, Stored)> = Vec::new();
     for number in 0..2 + dice.below(4) {
         let id = format!("{partition}-{number}");
+        other(dice, &id, intake, &mut arrivals);
         let mut at_ms = FIRST_MS + (whole(dice, 60) * 24 + whole(dice, 10)) * DAY_MS / 24;
         let pace_days = 1 + whole(dice, 20);
         for n_order in 0..=dice.below(9) {
@@ -67,12 +72,7 @@ fn log(dice: &mut Dice, partition: i32, intake: &Intake) -> Vec<Stored> {
                 break;
             }
             for (delay_days, event) in order(dice, &id, n_order, at_ms, intake) {
-                let arrives_ms = event.occurred_at_ms + delay_days * DAY_MS;
-                let stored = Stored::of(&event, arrives_ms);
-                if dice.chance(0.1) {
-                    arrivals.push((arrives_ms + whole(dice, 9) * DAY_MS, stored.clone()));
-                }
-                arrivals.push((arrives_ms, stored));
+                arrive(dice, &event, delay_days, &mut arrivals);
             }
         }
     }
@@ -82,6 +82,47 @@ fn log(dice: &mut Dice, partition: i32, intake: &Intake) -> Vec<Stored> {
     }
     arrivals.sort_by_key(|(arrives_ms, _)| *arrives_ms);
     arrivals.into_iter().map(|(_, stored)| stored).collect()
+}
+
+/// An event comes in, now and then twice.
+fn arrive(dice: &mut Dice, event: &Event, delay_days: i64, arrivals: &mut Vec<(i64, Stored)>) {
+    let arrives_ms = event.occurred_at_ms + delay_days * DAY_MS;
+    let stored = Stored::of(event, arrives_ms);
+    if dice.chance(0.1) {
+        arrivals.push((arrives_ms + whole(dice, 9) * DAY_MS, stored.clone()));
+    }
+    arrivals.push((arrives_ms, stored));
+}
+
+/// What else is heard of a customer: use, questions, what it cost to win them, and, from a few, the
+/// wish to be forgotten, with an event of before that comes after it.
+fn other(dice: &mut Dice, id: &str, intake: &Intake, arrivals: &mut Vec<(i64, Stored)>) {
+    let event = |kind: &str, at_ms: i64, body| Event {
+        customer_id: id.into(),
+        occurred_at_ms: at_ms,
+        event_id: Some(format!("{id}-{kind}-{at_ms}").into()),
+        order_id: None,
+        channel: None,
+        body,
+    };
+    for _ in 0..dice.below(5) {
+        let at_ms = FIRST_MS + whole(dice, DAYS) * DAY_MS;
+        let minor = 100 + whole(dice, 3000);
+        let body = match dice.below(6) {
+            0..=2 => Body::UsageRecorded { thousandths: 1 + dice.below(5000) },
+            3 => Body::SupportContacted,
+            4 => Body::CartAbandoned,
+            _ => Body::AcquisitionRecorded(Amount { minor, currency: intake.currency }),
+        };
+        arrive(dice, &event("other", at_ms, body), 0, arrivals);
+    }
+    if dice.chance(0.15) {
+        let at_ms = FIRST_MS + (20 + whole(dice, DAYS - 20)) * DAY_MS;
+        arrive(dice, &event("erased", at_ms, Body::CustomerErased), 0, arrivals);
+        let before = event("before", at_ms - whole(dice, 9) * DAY_MS, Body::SupportContacted);
+        let delay_days = dice.below(AFTER_ERASURE_DAYS).cast_signed();
+        arrive(dice, &before, delay_days, arrivals);
+    }
 }
 
 /// An order with what becomes of it, each with the days by which it arrives late.
@@ -112,8 +153,6 @@ fn order(
         }
         4 => events.push((0, event("too-much", 4, Body::OrderRefunded(amount(minor * 2))))),
         5 => events.push((0, event("cancelled", 2, Body::OrderCancelled))),
-        6 => events.push((0, event("cart", 1, Body::CartAbandoned))),
-        7 if dice.chance(0.3) => events.push((0, event("erased", 5, Body::CustomerErased))),
         _ => {}
     }
     events
