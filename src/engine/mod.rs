@@ -377,7 +377,7 @@ impl<T: Transactions> Engine<T> {
     fn release(&mut self, partitions: &[i32]) {
         for partition in partitions {
             self.restoring.remove(partition);
-            self.early.remove(partition);
+            // What is early stays: it belongs to an assignment that comes after this.
             if let Some(owned) = self.partitions.remove(partition) {
                 self.store.remove(*partition, owned.state.customers());
             }

@@ -109,6 +109,20 @@ fn a_state_restored_before_its_assignment_is_heard_of_is_kept_for_it() {
     assert_eq!(world.commands(), [Command::Resume { partition: 0, epoch, offset_next: None }]);
 }
 
+/// Found by `lifetide simulate`: with a full queue, a revoke and the next assignment of the same
+/// partition wait while its restore, which hands over by itself, is done.
+#[test]
+fn a_state_that_overtakes_a_revoke_and_its_assignment_is_kept() {
+    for is_lost in [false, true] {
+        let mut world = World::new(&setup(), &weekly());
+        let epoch = world.source.assign(0);
+        world.give(Input::Restored(Box::new(world.restored(0, epoch)))).unwrap();
+        take_away(&mut world, is_lost).0.unwrap();
+        world.give(world.assigned(0, epoch)).unwrap();
+        assert_eq!((world.engine.n_running(), world.store.owned()), (1, vec![0]));
+    }
+}
+
 #[test]
 fn nothing_is_processed_before_the_state_is_restored() {
     let mut world = World::new(&setup(), &weekly());
