@@ -124,7 +124,7 @@ impl Restorer {
             .collect();
         for partition in waiting {
             if self.look(partition, uncommitted)? {
-                restored.push(self.finish(partition)?);
+                restored.extend(self.finish(partition)?);
             }
         }
         if self.tasks.values().any(|task| task.reading.is_some()) {
@@ -191,16 +191,7 @@ impl Restorer {
         partition: i32,
         uncommitted: &BaseConsumer<Quiet>,
     ) -> Result<(Reading, i64), KafkaError> {
-        let mut partitions = TopicPartitionList::new();
-        partitions.add_partition(&self.input_topic, partition);
-        let offsets = self.consumer.committed_offsets(partitions, ASK)?;
-        let committed = match offsets.find_partition(&self.input_topic, partition) {
-            Some(found) => {
-                found.error()?;
-                if let Offset::Offset(offset) = found.offset() { Some(offset) } else { None }
-            }
-            None => None,
-        };
+        let committed = self.committed(partition)?;
         let (input_low, _) = uncommitted.fetch_watermarks(&self.input_topic, partition, ASK)?;
         let (low, end) = uncommitted.fetch_watermarks(&self.changelog_topic, partition, ASK)?;
         let (_, stable) = self.consumer.fetch_watermarks(&self.changelog_topic, partition, ASK)?;
@@ -214,6 +205,20 @@ impl Restorer {
             rebuild: Rebuild::new(self.on_loss),
         };
         Ok((reading, stable))
+    }
+
+    /// The group's offset; waits while one is pending.
+    fn committed(&self, partition: i32) -> Result<Option<i64>, KafkaError> {
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition(&self.input_topic, partition);
+        let offsets = self.consumer.committed_offsets(partitions, ASK)?;
+        Ok(match offsets.find_partition(&self.input_topic, partition) {
+            Some(found) => {
+                found.error()?;
+                if let Offset::Offset(offset) = found.offset() { Some(offset) } else { None }
+            }
+            None => None,
+        })
     }
 
     fn read(&mut self, restored: &mut Vec<Restored>) -> Result<(), String> {
@@ -237,7 +242,7 @@ impl Restorer {
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     if self.tasks.get(&partition).is_some_and(|task| task.reading.is_some()) {
                         self.unassign(partition);
-                        restored.push(self.finish(partition)?);
+                        restored.extend(self.finish(partition)?);
                     }
                 }
                 Some(Err(error)) => {
@@ -257,15 +262,28 @@ impl Restorer {
         Ok(())
     }
 
-    fn finish(&mut self, partition: i32) -> Result<Restored, String> {
+    /// The state that was read; none if it has to be read again.
+    fn finish(&mut self, partition: i32) -> Result<Option<Restored>, String> {
         let mut task = self.tasks.remove(&partition).expect("a task that ends is there");
         task.tell();
         let Reading { bounds, n_records, rebuild, .. } =
-            task.reading.expect("a task that ends has read");
+            task.reading.take().expect("a task that ends has read");
         let n_customers = rebuild.n_customers();
-        let restored = rebuild
-            .finish(partition, task.epoch, bounds, &self.ground)
-            .map_err(|fault| self.fault(partition, &fault))?;
+        let restored = match rebuild.finish(partition, task.epoch, bounds, &self.ground) {
+            Ok(restored) => restored,
+            // A member that stood still may have lost the partition without knowing it yet: then
+            // what it has read is newer than the offset that it began with.
+            Err(fault) => match self.committed(partition) {
+                Ok(committed) if committed == bounds.committed => {
+                    return Err(self.fault(partition, &fault));
+                }
+                Ok(_) | Err(_) => {
+                    warn!(partition, fault, "state and offset moved while reading; reading again");
+                    self.tasks.insert(partition, task);
+                    return Ok(None);
+                }
+            },
+        };
         for loss in restored.mending.iter().flat_map(|mending| &mending.losses) {
             warn!(partition, "restored with a loss: {loss}");
         }
@@ -279,7 +297,7 @@ impl Restorer {
             records_per_s = n_records * 1000 / elapsed_ms.max(1),
             "restored partition"
         );
-        Ok(restored)
+        Ok(Some(restored))
     }
 
     fn unassign(&self, partition: i32) {
