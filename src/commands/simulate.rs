@@ -34,11 +34,20 @@ pub fn execute(arguments: &Simulate) -> Result<Outcome> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let Seen { kills, zombies, undelivered, rebalances, records, signals } = total;
-    let text = format!(
+    printed(writeln!(stdout(), "{}", told(runs, first, total)), Outcome::Done)
+}
+
+fn told(runs: u64, first: u64, total: Seen) -> String {
+    let Seen { records, signals, kills, pauses, twins, rebalances, .. } = total;
+    let Seen { restores_given_up, budgets_spent, undelivered, unanswered, .. } = total;
+    let Seen { late_acknowledgements, outages, cleanings, .. } = total;
+    format!(
         "{runs} runs from seed {first}: {records} records and {signals} signals, nothing lost, \
-         nothing twice\n{kills} kills between two calls, {zombies} members that did not answer, \
-         {undelivered} records not delivered, {rebalances} rebalances"
-    );
-    printed(writeln!(stdout(), "{text}"), Outcome::Done)
+         nothing twice\n{kills} kills between two calls, {pauses} processes that did not move and \
+         came back, {twins} started twice\n{rebalances} rebalances, {restores_given_up} restores \
+         given up, {budgets_spent} revokes past their budget\n{late_acknowledgements} transactions \
+         aborted for late acknowledgements, {undelivered} records not delivered, {unanswered} \
+         commits without an answer\n{outages} outages of the broker, {cleanings} cleanings of a \
+         changelog"
+    )
 }

@@ -5,15 +5,24 @@
 //! the engine, and against a run of the same input in peace. Called by `commands::simulate`.
 
 mod broker;
-mod port;
+mod faults;
+mod flaw;
+mod group;
+mod log;
+mod member;
 mod process;
+mod producer;
 mod recount;
+mod restore;
+mod seen;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod verdict;
 mod workload;
 mod world;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -23,10 +32,12 @@ use crate::clv::{Model, ModelFile, Parameters, Spend};
 use crate::dice::Dice;
 use crate::plan::Plan;
 use crate::record::marker::Ground;
+use trace::Trace;
 use workload::Stored;
 use world::World;
 
-pub use world::Seen;
+pub use flaw::Flaw;
+pub use seen::Seen;
 
 /// What a workload needs of the configuration: windows wider than it is long, so that the recount
 /// needs none.
@@ -40,58 +51,36 @@ pub const SETTINGS: [&str; 4] = [
 /// The same for the recount.
 const ERASURE_MEMORY_DAYS: i64 = 40;
 
+/// 2024-10-27, when all events of a workload have happened.
+const SILENT_FROM_MS: i64 = 1_730_000_000_000;
+
 /// 2060-01-01: decades after every event of a workload, so that whoever bought has left.
 const UNTIL_MS: i64 = 2_840_140_800_000;
 
-/// A deliberate break of the protocol, to show that a run would notice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    /// Offsets are committed beside the transaction, not in it.
-    OffsetsOutside,
-    /// Offsets are sent for whatever generation the group has, not for the member's own.
-    StaleGeneration,
-    /// An aborted transaction's records are not read again.
-    NoSeekBack,
-    /// Records that were read before a rewind are processed after it.
-    OldEpoch,
-    /// A restore ends where committed readers see the end.
-    RestoreEndCommitted,
-    /// A restore reads what was aborted or is still open.
-    RestoreUncommitted,
-    /// A restore does not wait for pending offsets, nor compares them with the marker.
-    MarkerNotChecked,
-    /// A restore does not rebuild the timers.
-    TimersNotRebuilt,
-}
-
-impl Flaw {
-    /// Every one.
-    pub const ALL: [Self; 8] = [
-        Self::OffsetsOutside,
-        Self::StaleGeneration,
-        Self::NoSeekBack,
-        Self::OldEpoch,
-        Self::RestoreEndCommitted,
-        Self::RestoreUncommitted,
-        Self::MarkerNotChecked,
-        Self::TimersNotRebuilt,
-    ];
-}
-
 /// What all processes of a run share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Shop {
     plan: Plan,
     ground: Ground,
     logs: BTreeMap<i32, Vec<Stored>>,
     /// Silence is judged up to here once everything was read.
     until_ms: i64,
+    /// … and from here on.
+    silent_from_ms: i64,
     flaw: Option<Flaw>,
+    trace: Rc<Trace>,
+    seen: Cell<Seen>,
 }
 
 impl Shop {
     fn has(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Seen)) {
+        let mut seen = self.seen.get();
+        change(&mut seen);
+        self.seen.set(seen);
     }
 }
 
@@ -100,8 +89,16 @@ impl Shop {
 /// # Errors
 /// What is wrong with what is visible in the end, and the last steps before.
 pub fn run(seed: u64, plan: &Plan, flaw: Option<Flaw>) -> Result<Seen, String> {
-    catch_unwind(AssertUnwindSafe(|| play(seed, plan, flaw)))
-        .unwrap_or_else(|_| Err("a defect was met, see above".to_owned()))
+    let played = |trace: &Rc<Trace>| {
+        catch_unwind(AssertUnwindSafe(|| play(seed, plan, flaw, trace)))
+            .unwrap_or_else(|_| Err("a defect was met, see above".to_owned()))
+    };
+    played(&Rc::default()).map_err(|_| {
+        // The same again, to tell of it.
+        let trace = Rc::new(Trace::kept());
+        let fault = played(&trace).err().unwrap_or_else(|| "it came out otherwise".to_owned());
+        format!("{fault}\nlast steps, each with its tick:\n{}", trace.told())
+    })
 }
 
 /// BG/NBD with Gamma-Gamma, the parameters of the CDNOW customers: with a model, silence moves
@@ -128,22 +125,27 @@ fn model() -> Result<Arc<Model>, String> {
     Model::from_file(file).map(Arc::new).map_err(|faults| faults.join(", "))
 }
 
-fn play(number: u64, plan: &Plan, flaw: Option<Flaw>) -> Result<Seen, String> {
+fn play(number: u64, plan: &Plan, flaw: Option<Flaw>, trace: &Rc<Trace>) -> Result<Seen, String> {
     let mut dice = Dice::new(number, 0);
     let n_partitions = 1 + i32::try_from(dice.below(3)).unwrap_or(0);
     let intake = &plan.rules.intake;
     let logs = workload::logs(&mut dice, n_partitions, intake);
-    let ground = Ground { currency: intake.currency, time_zone: "UTC".to_owned(), n_partitions };
     let model = if dice.chance(0.3) { Some(model()?) } else { plan.model.clone() };
-    let plan = Plan { model, ..plan.clone() };
-    let shop = Shop { plan, ground, logs, until_ms: UNTIL_MS, flaw: None };
-    let broken = Rc::new(Shop { flaw, ..shop.clone() });
-    let shop = Rc::new(shop);
     let n_identities = 1 + usize::try_from(dice.below(3)).unwrap_or(0);
-    let (_, peaceful) = World::new(&shop, Dice::new(number, 1), 1, false).run()?;
-    let (seen, visible) = World::new(&broken, Dice::new(number, 2), n_identities, true).run()?;
-    if visible != peaceful {
-        return Err(peaceful.difference(&visible));
-    }
-    Ok(seen)
+    let shop = |flaw, trace| {
+        Rc::new(Shop {
+            plan: Plan { model: model.clone(), ..plan.clone() },
+            ground: Ground { currency: intake.currency, time_zone: "UTC".to_owned(), n_partitions },
+            logs: logs.clone(),
+            until_ms: UNTIL_MS,
+            silent_from_ms: SILENT_FROM_MS,
+            flaw,
+            trace,
+            seen: Cell::default(),
+        })
+    };
+    let calm = World::new(&shop(None, Rc::default()), Dice::new(number, 1), 1, true).run()?;
+    let shop = shop(flaw, Rc::clone(trace));
+    let visible = World::new(&shop, Dice::new(number, 2), n_identities, false).run()?;
+    if visible == calm { Ok(shop.seen.get()) } else { Err(calm.difference(&visible)) }
 }

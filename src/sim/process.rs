@@ -1,8 +1,8 @@
-//! One simulated process: the real engine between a reader and a producer that keep the same
-//! protocol as those over rdkafka. It can be killed between any two calls to the broker.
-//! Driven by `world`.
+//! One simulated process: the real engine between a reader, a restorer and a producer that keep the
+//! same protocol as those over rdkafka, each taking its turn when chance says so. It can be killed
+//! between any two calls to the broker. Driven by `world`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,21 +10,62 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::broker::{Broker, Identity};
-use super::port::{Membership, Port};
+use super::group::Pid;
+use super::member::Membership;
+use super::producer::{Harm, Port, Producer, State};
+use super::restore::Restore;
 use super::workload::Stored;
 use super::{Flaw, Shop};
-use crate::engine::rebuild::{Bounds, Rebuild};
-use crate::engine::timers::Timers;
-use crate::engine::{Batch, Command, Engine, Input, Options, Restored, Topic};
+use crate::dice::Dice;
+use crate::engine::{Batch, Command, Engine, Input, Options, Restored};
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::store::Store;
 
 /// Inputs that wait for the engine.
-const INBOX_MAX: usize = 4;
+pub(super) const INBOX_MAX: usize = 3;
 /// Commands that wait for the reader.
 const COMMANDS_MAX: usize = 64;
+/// Parts that a turn lets run, each by chance.
+const PARTS_PER_TURN: usize = 5;
+/// How far one tick may move time while most customers are still to leave …
+const TICK_DAYS_MAX: u64 = 50;
+/// … and afterwards.
+const LATE_TICK_DAYS: i64 = 2000;
+const LATE_DAYS: i64 = 1000;
+const DAY_MS: i64 = 86_400_000;
 
+pub(super) struct Process {
+    pub(super) identity: Identity,
+    engine: Engine<Port>,
+    pub(super) membership: Rc<RefCell<Membership>>,
+    pub(super) broker: Rc<RefCell<Broker>>,
+    producer: Rc<RefCell<Producer>>,
+    pub(super) harm: Rc<Harm>,
+    commands: Receiver<Command>,
+    pub(super) inbox: VecDeque<Input>,
+    /// What the callbacks found no room for; handed over before anything that is read.
+    pub(super) backlog: VecDeque<Input>,
+    /// What the restorer waits to hand over.
+    restored: VecDeque<Restored>,
+    /// Partitions that are read, and where.
+    pub(super) running: BTreeMap<i32, i64>,
+    /// How far time has passed at the end of a partition, and in which epoch.
+    ticked: BTreeMap<i32, (u64, i64)>,
+    pub(super) restores: BTreeMap<i32, Restore>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Reads states back.
+    pipeline: Pipeline,
+    pub(super) shop: Rc<Shop>,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Process").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Records that were read in an old epoch pass for those of the new one.
 fn relabel(inbox: &mut VecDeque<Input>, partition: i32, epoch: u64) {
     for input in inbox {
         if let Input::Records(batch) = input
@@ -35,72 +76,33 @@ fn relabel(inbox: &mut VecDeque<Input>, partition: i32, epoch: u64) {
     }
 }
 
-/// A partition whose state is read back.
-#[derive(Debug)]
-struct Restore {
-    epoch: u64,
-    /// Present once everything up to the end is stable.
-    reading: Option<Reading>,
-}
-
-#[derive(Debug)]
-struct Reading {
-    committed: Option<i64>,
-    next: usize,
-    end: usize,
-    rebuild: Rebuild,
-}
-
-pub(super) struct Process {
-    pub(super) identity: Identity,
-    engine: Engine<Port>,
-    membership: Rc<RefCell<Membership>>,
-    broker: Rc<RefCell<Broker>>,
-    fuse: Rc<Cell<Option<u64>>>,
-    undelivered: Rc<Cell<Option<u64>>>,
-    commands: Receiver<Command>,
-    inbox: VecDeque<Input>,
-    /// Partitions that are read, and where.
-    running: BTreeMap<i32, i64>,
-    /// The epochs in which time has passed at the end of a partition.
-    ticked: BTreeMap<i32, u64>,
-    restores: BTreeMap<i32, Restore>,
-    metrics: Arc<Metrics>,
-    /// Reads states back.
-    pipeline: Pipeline,
-    shop: Rc<Shop>,
-}
-
-impl std::fmt::Debug for Process {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Process").field("identity", &self.identity).finish_non_exhaustive()
-    }
-}
-
 impl Process {
     /// A process that owns nothing; nothing while the transaction that another left open under this
-    /// identity is not over.
+    /// identity is not over, or nobody answers.
     pub(super) fn start(
+        pid: Pid,
         identity: Identity,
         broker: &Rc<RefCell<Broker>>,
         shop: &Rc<Shop>,
         options: Options,
     ) -> Option<Self> {
-        let epoch = broker.borrow_mut().init(identity).ok()?;
-        let membership = Rc::new(RefCell::new(Membership::default()));
-        let (fuse, undelivered) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(None)));
-        let port = Port {
+        let unfenced = broker.borrow().epoch_of(identity).filter(|_| shop.has(Flaw::NoFencing));
+        let epoch = unfenced.or_else(|| broker.borrow_mut().init(identity).ok())?;
+        let membership = Rc::new(RefCell::new(Membership::new(pid)));
+        let harm = Rc::new(Harm::default());
+        let producer = Rc::new(RefCell::new(Producer {
             shop: Rc::clone(shop),
             broker: Rc::clone(broker),
             membership: Rc::clone(&membership),
             identity,
             epoch,
-            fuse: Rc::clone(&fuse),
-            undelivered: Rc::clone(&undelivered),
-        };
+            harm: Rc::clone(&harm),
+            state: State::default(),
+        }));
         let metrics = Arc::new(Metrics::new());
         let (sender, commands) = bounded(COMMANDS_MAX);
         let store = Arc::new(Store::default());
+        let port = Port(Rc::clone(&producer));
         let engine =
             Engine::new(options, shop.plan.pipeline(), store, port, Arc::clone(&metrics), sender);
         Some(Self {
@@ -108,10 +110,12 @@ impl Process {
             engine,
             membership,
             broker: Rc::clone(broker),
-            fuse,
-            undelivered,
+            producer,
+            harm,
             commands,
             inbox: VecDeque::new(),
+            backlog: VecDeque::new(),
+            restored: VecDeque::new(),
             running: BTreeMap::new(),
             ticked: BTreeMap::new(),
             restores: BTreeMap::new(),
@@ -121,123 +125,118 @@ impl Process {
         })
     }
 
-    /// It will die after so many more calls.
-    pub(super) fn light_fuse(&self, n_calls: u64) {
-        self.fuse.set(Some(n_calls));
+    pub(super) fn pid(&self) -> Pid {
+        self.membership.borrow().pid
     }
 
-    /// The record after so many more will not be delivered.
-    pub(super) fn lose_record(&self, n_records: u64) {
-        self.undelivered.set(Some(n_records));
+    pub(super) fn note(&self, what: impl FnOnce() -> String) {
+        self.shop.trace.note(|| format!("process {}: {}", self.pid(), what()));
     }
 
     pub(super) fn is_killed(&self) -> bool {
-        self.fuse.get() == Some(0)
+        self.harm.fuse.get() == Some(0)
     }
 
-    pub(super) fn owned(&self) -> Vec<i32> {
-        self.membership.borrow().owned.keys().copied().collect()
-    }
-
-    pub(super) fn generation(&self) -> u64 {
-        self.membership.borrow().generation
-    }
-
-    /// A rebalance as the member hears of it: what it gives up is committed first.
-    pub(super) fn rebalance(&mut self, generation: u64, target: &[i32]) -> Result<(), String> {
-        self.membership.borrow_mut().generation = generation;
-        let revoked: Vec<i32> =
-            self.owned().into_iter().filter(|partition| !target.contains(partition)).collect();
-        let (acknowledge, _) = bounded(1);
-        let input = Input::Revoked { partitions: revoked.clone(), acknowledge };
-        self.drain()?;
-        let outcome = self.handle(input);
-        self.forget(&revoked);
-        outcome?;
-        for partition in target {
-            if !self.membership.borrow().owned.contains_key(partition) {
-                let epoch = self.membership.borrow_mut().assign(*partition);
-                self.restores.insert(*partition, Restore { epoch, reading: None });
-                let gauges = Arc::new(self.metrics.own_partition(*partition));
-                self.handle(Input::Assigned { partition: *partition, epoch, gauges })?;
+    /// Lets some of its threads do a piece of work each, in any order.
+    pub(super) fn turn(&mut self, dice: &mut Dice) -> Result<(), String> {
+        for _ in 0..PARTS_PER_TURN {
+            match dice.below(6) {
+                0 => self.hear()?,
+                1 | 2 => self.poll(dice)?,
+                3 => self.restore(dice)?,
+                4 => self.work()?,
+                _ if self.harm.ack_ticks.get() == 0 => {
+                    let n_records = 1 + usize::try_from(dice.below(9)).unwrap_or(0);
+                    self.producer.borrow_mut().pump(n_records);
+                }
+                _ => self.producer.borrow_mut().pump(1),
             }
         }
         Ok(())
     }
 
-    /// The group has moved on without this member.
-    pub(super) fn lose(&mut self) -> Result<(), String> {
-        let partitions = self.owned();
-        self.forget(&partitions);
-        let (acknowledge, _) = bounded(1);
-        self.drain()?;
-        self.handle(Input::Lost { partitions, acknowledge })
-    }
-
-    fn forget(&mut self, partitions: &[i32]) {
-        for partition in partitions {
-            self.membership.borrow_mut().owned.remove(partition);
-            self.running.remove(partition);
-            self.restores.remove(partition);
+    /// Stops in order: what is open is committed, what was not read stays for others.
+    pub(super) fn stop(&mut self) -> Result<(), String> {
+        self.note(|| "stops in order".to_owned());
+        self.harm.engine_rests.set(0);
+        while !self.inbox.is_empty() {
+            self.work()?;
         }
+        self.handle(Input::Shutdown)?;
+        self.broker.borrow_mut().group.leave(self.pid());
+        Ok(())
     }
 
     fn handle(&mut self, input: Input) -> Result<(), String> {
         let now = self.broker.borrow().now;
-        self.engine.handle(input, now).map(|_| ())?;
-        self.obey();
-        Ok(())
+        self.engine.handle(input, now).map(|_| ())
     }
 
-    fn drain(&mut self) -> Result<(), String> {
-        while let Some(input) = self.inbox.pop_front() {
-            self.handle(input)?;
-        }
-        Ok(())
-    }
-
-    /// Hands the engine what waits, if anything does.
+    /// The engine's thread: takes what waits, if anything does, and commits what is old enough.
     pub(super) fn work(&mut self) -> Result<(), String> {
+        if let Some(left) = self.harm.engine_rests.get().checked_sub(1) {
+            self.harm.engine_rests.set(left);
+            return Ok(());
+        }
         if let Some(input) = self.inbox.pop_front() {
             self.handle(input)?;
         }
         let now = self.broker.borrow().now;
-        self.engine.turn(now)?;
-        self.obey();
+        self.engine.turn(now)
+    }
+
+    /// The thread that polls: callbacks, what they left over, commands, and then records.
+    fn poll(&mut self, dice: &mut Dice) -> Result<(), String> {
+        self.rebalance(dice)?;
+        while self.inbox.len() < INBOX_MAX {
+            let Some(input) = self.backlog.pop_front() else { break };
+            self.inbox.push_back(input);
+        }
+        if !self.backlog.is_empty() {
+            return Ok(());
+        }
+        while let Ok(command) = self.commands.try_recv() {
+            self.obey(command);
+        }
+        let running: Vec<i32> = self.running.keys().copied().collect();
+        if !running.is_empty() {
+            self.read(*dice.pick(&running), dice);
+        }
         Ok(())
     }
 
-    fn obey(&mut self) {
-        let commands: Vec<Command> = self.commands.try_iter().collect();
-        for command in commands {
-            let mut membership = self.membership.borrow_mut();
-            match command {
-                Command::Resume { partition, epoch, offset_next } => {
-                    if membership.owned.get(&partition) == Some(&epoch) {
-                        self.running.insert(partition, offset_next.unwrap_or(0));
-                    }
+    fn obey(&mut self, command: Command) {
+        let mut membership = self.membership.borrow_mut();
+        match command {
+            Command::Resume { partition, epoch, offset_next } => {
+                if membership.owned.get(&partition) == Some(&epoch) {
+                    self.running.insert(partition, offset_next.unwrap_or(0));
                 }
-                Command::Rewind { partition, epoch, offset_next } => {
-                    if membership.owned.get(&partition) == Some(&epoch) {
-                        let epoch = membership.assign(partition);
-                        if !self.shop.has(Flaw::NoSeekBack) {
-                            self.running.insert(partition, offset_next);
-                        }
-                        if self.shop.has(Flaw::OldEpoch) {
-                            relabel(&mut self.inbox, partition, epoch);
-                        }
+            }
+            Command::Rewind { partition, epoch, offset_next } => {
+                if membership.owned.get(&partition) == Some(&epoch) {
+                    let epoch = membership.assign(partition);
+                    if !self.shop.has(Flaw::NoSeekBack) {
+                        self.running.insert(partition, offset_next);
+                    }
+                    if self.shop.has(Flaw::OldEpoch) {
+                        relabel(&mut self.inbox, partition, epoch);
                     }
                 }
             }
         }
+        drop(membership);
+        self.note(|| format!("obeys {command:?}"));
     }
 
-    /// Reads on in a partition; at its end, time may pass up to `until_ms`.
-    pub(super) fn read(&mut self, partition: i32, n_records_max: usize, until_ms: Option<i64>) {
-        let Some(next) = self.running.get(&partition).copied() else { return };
-        if self.inbox.len() >= INBOX_MAX {
+    /// Reads on in a partition; at its end, time passes.
+    fn read(&mut self, partition: i32, dice: &mut Dice) {
+        let n_records_max = 1 + usize::try_from(dice.below(6)).unwrap_or(0);
+        let tick_ms = (1 + dice.below(TICK_DAYS_MAX)).cast_signed() * DAY_MS;
+        if self.inbox.len() >= INBOX_MAX || self.broker.borrow().is_down() {
             return;
         }
+        let next = self.running[&partition];
         let epoch = self.membership.borrow().owned[&partition];
         let log: &[Stored] = &self.shop.logs[&partition];
         let start = usize::try_from(next).unwrap_or(usize::MAX);
@@ -246,103 +245,96 @@ impl Process {
             .zip(log.iter().skip(start).take(n_records_max))
             .map(|(offset, stored)| stored.read(offset, intake))
             .collect();
-        match (records.last(), until_ms) {
-            (Some(last), _) => {
-                self.running.insert(partition, last.offset + 1);
-                self.inbox.push_back(Input::Records(Batch { partition, epoch, records }));
-            }
-            (None, Some(until_ms)) if self.ticked.get(&partition) != Some(&epoch) => {
-                self.ticked.insert(partition, epoch);
-                self.inbox.push_back(Input::Tick { partition, epoch, until_ms });
-            }
-            (None, _) => {}
+        if let Some(last) = records.last() {
+            let n_records = records.len();
+            self.note(|| format!("reads {n_records} records of partition {partition} from {next}"));
+            self.running.insert(partition, last.offset + 1);
+            self.inbox.push_back(Input::Records(Batch { partition, epoch, records }));
+            return;
+        }
+        let before = self.ticked.get(&partition).filter(|(ticked_in, _)| *ticked_in == epoch);
+        let before_ms = before.map_or(self.shop.silent_from_ms, |(_, until_ms)| *until_ms);
+        let is_late = before_ms > self.shop.silent_from_ms + LATE_DAYS * DAY_MS;
+        let tick_ms = if is_late { LATE_TICK_DAYS * DAY_MS } else { tick_ms };
+        let until_ms = self.shop.until_ms.min(before_ms + tick_ms);
+        if until_ms > before_ms {
+            self.ticked.insert(partition, (epoch, until_ms));
+            self.inbox.push_back(Input::Tick { partition, epoch, until_ms });
         }
     }
 
     /// Whether everything was read, handled and committed.
     pub(super) fn is_idle(&self) -> bool {
+        let membership = self.membership.borrow();
         let is_read = |(partition, next): (&i32, &i64)| {
+            let end = (membership.owned[partition], self.shop.until_ms);
             usize::try_from(*next).is_ok_and(|next| next >= self.shop.logs[partition].len())
-                && self.ticked.get(partition) == self.membership.borrow().owned.get(partition)
+                && self.ticked.get(partition) == Some(&end)
         };
         self.inbox.is_empty()
+            && self.backlog.is_empty()
             && self.restores.is_empty()
+            && self.restored.is_empty()
+            && self.commands.is_empty()
+            && self.producer.borrow().is_idle()
             && self.engine.commit_due_in_ms(0).is_none()
             && self.running.iter().all(is_read)
     }
 
-    /// Does a piece of one restore: offset first, then the end as uncommitted readers see it, and
-    /// no record before everything up to that end is stable.
-    pub(super) fn restore(&mut self, partition: i32, n_records_max: usize) -> Result<(), String> {
+    /// The thread that restores: hands over what is done as soon as there is room, and reads on.
+    fn restore(&mut self, dice: &mut Dice) -> Result<(), String> {
+        if let Some(restored) = self.restored.pop_front() {
+            if self.inbox.len() >= INBOX_MAX {
+                self.restored.push_front(restored);
+                return Ok(());
+            }
+            self.inbox.push_back(Input::Restored(Box::new(restored)));
+        }
+        let restoring: Vec<i32> = self.restores.keys().copied().collect();
+        if restoring.is_empty() {
+            return Ok(());
+        }
+        let partition = *dice.pick(&restoring);
         let Some(restore) = self.restores.get_mut(&partition) else { return Ok(()) };
-        let place = (Topic::Changelog, partition);
+        let n_records_max = 1 + usize::try_from(dice.below(25)).unwrap_or(0);
         let broker = self.broker.borrow();
-        let Some(reading) = &mut restore.reading else {
-            let is_unchecked = self.shop.has(Flaw::MarkerNotChecked);
-            let committed = match broker.offset_of(partition) {
-                Ok(committed) => committed,
-                Err(_) if is_unchecked => broker.offset_marked(partition),
-                Err(_) => return Ok(()),
-            };
-            let end = if self.shop.has(Flaw::RestoreEndCommitted) {
-                broker.stable_of(place)
-            } else {
-                broker.end_of(place)
-            };
-            if broker.stable_of(place) >= end || self.shop.has(Flaw::RestoreUncommitted) {
-                let rebuild = Rebuild::default();
-                restore.reading = Some(Reading { committed, next: 0, end, rebuild });
-            }
+        if !restore.read(&broker, &self.shop, &self.pipeline, n_records_max) {
+            return Ok(());
+        }
+        let Some(restored) = restore.finish(&broker, &self.shop)? else {
+            self.note(|| format!("reads partition {partition} back again"));
             return Ok(());
         };
-        for _ in 0..n_records_max {
-            if reading.next >= reading.end {
-                break;
-            }
-            let entry = if self.shop.has(Flaw::RestoreUncommitted) {
-                broker.any_at(place, reading.next)
-            } else {
-                broker.committed_at(place, reading.next)
-            };
-            if let Some(entry) = entry {
-                let offset = i64::try_from(reading.next).unwrap_or(i64::MAX);
-                let (key, value) = (Some(&*entry.key), entry.value.as_deref());
-                reading.rebuild.take(offset, key, value, &self.pipeline);
-            }
-            reading.next += 1;
-        }
-        if reading.next < reading.end {
-            return Ok(());
-        }
         drop(broker);
-        let Some(Restore { epoch, reading: Some(reading) }) = self.restores.remove(&partition)
-        else {
-            return Ok(());
-        };
-        let bounds = Bounds { committed: reading.committed, ..Bounds::default() };
-        let restored = if self.shop.has(Flaw::MarkerNotChecked) {
-            let bounds = Bounds { committed: None, ..Bounds::default() };
-            let rebuilt = reading.rebuild.finish(partition, epoch, bounds, &self.shop.ground)?;
-            Restored { offset_next: reading.committed, ..rebuilt }
-        } else {
-            reading.rebuild.finish(partition, epoch, bounds, &self.shop.ground)?
-        };
-        let restored = if self.shop.has(Flaw::TimersNotRebuilt) {
-            Restored { timers: Timers::default(), ..restored }
-        } else {
-            restored
-        };
-        self.inbox.push_back(Input::Restored(Box::new(restored)));
+        self.restores.remove(&partition);
+        self.note(|| {
+            let (epoch, offset_next) = (restored.epoch, restored.offset_next);
+            format!("has partition {partition} back, epoch {epoch}, and goes on at {offset_next:?}")
+        });
+        self.restored.push_back(restored);
         Ok(())
     }
 
-    /// The partitions that are on their way back.
-    pub(super) fn restoring(&self) -> Vec<i32> {
-        self.restores.keys().copied().collect()
+    /// What it is at, for a run that stalls.
+    pub(super) fn told(&self) -> String {
+        format!(
+            "process {} owns {:?} (partition: epoch), reads {:?} (partition: offset), restores \
+             {:?}, and {} inputs wait for its engine",
+            self.pid(),
+            self.membership.borrow().owned,
+            self.running,
+            self.restores.keys(),
+            self.inbox.len() + self.backlog.len() + self.restored.len(),
+        )
     }
 
     /// Partitions that may be read.
     pub(super) fn running(&self) -> Vec<i32> {
         self.running.keys().copied().collect()
+    }
+
+    /// When it began to read a partition back, if it does.
+    pub(super) fn reads_back_since(&self, partition: i32) -> Option<u64> {
+        self.restores.get(&partition).and_then(Restore::began_at)
     }
 }

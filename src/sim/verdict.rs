@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Shop;
-use super::broker::{Broker, Entry};
+use super::broker::Broker;
+use super::log::Entry;
 use super::recount::{Expected, Sums, recount};
 use crate::churn::Lifecycle;
 use crate::customer::{SignalKind, Usage};

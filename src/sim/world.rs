@@ -2,289 +2,170 @@
 //! over, then peace until everything is processed; and the verdict on what is visible then.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::Shop;
 use super::broker::{Broker, Identity};
+use super::faults::Faults;
+use super::group::{Group, Pid, Protocol};
 use super::process::Process;
 use super::verdict::Visible;
 use crate::config::Emit;
 use crate::dice::Dice;
-use crate::engine::Options;
+use crate::engine::{Options, Topic};
 
 /// Steps of a run with faults.
-const FAULTY_STEPS: u64 = 1200;
+const FAULTY_STEPS: u64 = 900;
 /// Steps of peace after which a run that is not over has stalled.
 const PEACE_STEPS_MAX: u64 = 20_000;
-/// How long the group waits for a member that is gone or does not answer.
-const SESSION_TICKS: u64 = 150;
-/// Steps that a failure shows.
-const TRACE_STEPS: usize = 60;
-
-/// What was seen of a run that found nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Processes that were killed between two calls.
-    pub kills: u64,
-    /// Members that did not answer, and came back.
-    pub zombies: u64,
-    /// Records that were not delivered, so that their transaction was aborted.
-    pub undelivered: u64,
-    /// Rebalances.
-    pub rebalances: u64,
-    /// Input records.
-    pub records: u64,
-    /// Signals.
-    pub signals: u64,
-}
-
-impl Seen {
-    /// Adds another run's.
-    pub fn add(&mut self, other: Self) {
-        self.kills += other.kills;
-        self.zombies += other.zombies;
-        self.undelivered += other.undelivered;
-        self.rebalances += other.rebalances;
-        self.records += other.records;
-        self.signals += other.signals;
-    }
-}
 
 pub(super) struct World {
-    broker: Rc<RefCell<Broker>>,
-    shop: Rc<Shop>,
-    dice: Dice,
-    has_faults: bool,
-    processes: BTreeMap<Identity, Process>,
-    /// Members that do not answer until then.
-    paused: BTreeMap<Identity, u64>,
-    /// Members of the group, with the tick of their last heartbeat.
-    members: BTreeMap<Identity, u64>,
-    assignment: BTreeMap<Identity, Vec<i32>>,
+    pub(super) broker: Rc<RefCell<Broker>>,
+    pub(super) shop: Rc<Shop>,
+    pub(super) dice: Dice,
+    faults: Option<Faults>,
+    pub(super) processes: BTreeMap<Pid, Process>,
+    /// Processes that do not answer until then.
+    pub(super) paused: BTreeMap<Pid, u64>,
     n_identities: usize,
-    trace: VecDeque<String>,
-    seen: Seen,
+    n_started: usize,
 }
 
+/// How a process says that it has to end: all of it is as it should be, and the restart goes on.
+const ENDS: [&str; 3] = ["fenced", "the broker does not answer", "transactions in a row"];
+
 impl World {
-    pub(super) fn new(shop: &Rc<Shop>, dice: Dice, n_identities: usize, has_faults: bool) -> Self {
+    pub(super) fn new(shop: &Rc<Shop>, mut dice: Dice, n_identities: usize, is_calm: bool) -> Self {
+        let protocol = Protocol { is_eager: dice.chance(0.3), is_static: dice.chance(0.5) };
+        let group = Group::new(protocol, shop.logs.keys().copied().collect());
+        shop.trace.note(|| format!("a group of {n_identities} begins, {protocol:?}"));
         Self {
-            broker: Rc::default(),
+            broker: Rc::new(RefCell::new(Broker::new(shop, group))),
             shop: Rc::clone(shop),
+            faults: (!is_calm).then(|| Faults::new(&mut dice)),
             dice,
-            has_faults,
             processes: BTreeMap::new(),
             paused: BTreeMap::new(),
-            members: BTreeMap::new(),
-            assignment: BTreeMap::new(),
             n_identities,
-            trace: VecDeque::new(),
-            seen: Seen::default(),
+            n_started: 0,
         }
     }
 
     /// Runs to the end.
     ///
     /// # Errors
-    /// What went wrong, with the last steps.
-    pub(super) fn run(&mut self) -> Result<(Seen, Visible), String> {
-        let n_faulty = if self.has_faults { FAULTY_STEPS } else { 0 };
-        for step in 0..n_faulty + PEACE_STEPS_MAX {
-            let is_peace = step >= n_faulty;
-            if !is_peace {
-                self.harm();
-            }
-            if let Err(fault) = self.step(is_peace) {
-                return Err(self.told(&fault));
-            }
-            if is_peace && self.is_over() {
-                let visible = Visible::of(&self.broker.borrow(), &self.shop);
-                visible.judge(&self.shop).map_err(|fault| self.told(&fault))?;
-                self.seen.undelivered = self.broker.borrow().n_undelivered;
-                self.seen.records = self.shop.logs.values().map(|log| log.len() as u64).sum();
-                self.seen.signals = visible.signals.len() as u64;
-                return Ok((self.seen, visible));
+    /// What went wrong.
+    pub(super) fn run(&mut self) -> Result<Visible, String> {
+        if let Some(faults) = self.faults.take() {
+            for _ in 0..FAULTY_STEPS {
+                self.harm(&faults)?;
+                self.step(false)?;
             }
         }
-        Err(self.told("the run has stalled: not everything was processed"))
+        self.pacify();
+        for _ in 0..PEACE_STEPS_MAX {
+            self.step(true)?;
+            if self.is_over() {
+                let broker = self.broker.borrow();
+                let visible = Visible::of(&broker, &self.shop);
+                visible.judge(&self.shop)?;
+                self.shop.count(|seen| {
+                    seen.rebalances = broker.group.generation;
+                    seen.records = self.shop.logs.values().map(|log| log.len() as u64).sum();
+                    seen.signals = visible.signals.len() as u64;
+                });
+                return Ok(visible);
+            }
+        }
+        let told: Vec<String> = self.processes.values().map(Process::told).collect();
+        Err(format!("the run has stalled: not everything was processed; {}", told.join("; ")))
     }
 
-    fn told(&self, fault: &str) -> String {
-        let trace: Vec<&str> = self.trace.iter().map(String::as_str).collect();
-        format!("{fault}\nlast steps:\n  {}", trace.join("\n  "))
-    }
-
-    fn note(&mut self, what: &str) {
-        if self.trace.len() == TRACE_STEPS {
-            self.trace.pop_front();
+    fn pacify(&mut self) {
+        self.shop.trace.note(|| "peace".to_owned());
+        self.paused.clear();
+        for process in self.processes.values() {
+            process.harm.fuse.set(None);
+            process.harm.undelivered.set(None);
+            process.harm.missing.set(None);
+            process.harm.commit_arrives_in.set(None);
+            process.harm.ack_ticks.set(0);
+            process.harm.engine_rests.set(0);
         }
-        let now = self.broker.borrow().now;
-        self.trace.push_back(format!("{now}: {what}"));
-    }
-
-    /// A fault, by chance.
-    fn harm(&mut self) {
-        let live: Vec<Identity> = self.processes.keys().copied().collect();
-        if live.is_empty() {
-            return;
-        }
-        let identity = *self.dice.pick(&live);
-        if self.dice.chance(0.03) {
-            let n_calls = self.dice.below(60);
-            self.processes[&identity].light_fuse(n_calls);
-            self.note(&format!("{identity} will be killed in {n_calls} calls"));
-        }
-        if self.dice.chance(0.02) {
-            let n_records = self.dice.below(40);
-            self.processes[&identity].lose_record(n_records);
-            self.note(&format!("{identity} will lose a record after {n_records}"));
-        }
-        if self.dice.chance(0.004) && !self.paused.contains_key(&identity) {
-            let now = self.broker.borrow().now;
-            let until = now + self.dice.below(2 * SESSION_TICKS);
-            self.paused.insert(identity, until);
-            self.seen.zombies += 1;
-            self.note(&format!("{identity} does not answer until {until}"));
-        }
-        if self.dice.chance(0.05) {
-            let delays = [self.dice.below(30), self.dice.below(30)];
-            let mut broker = self.broker.borrow_mut();
-            [broker.marker_delay, broker.offsets_delay] = delays;
-        }
+        self.broker.borrow_mut().down_until = 0;
     }
 
     fn step(&mut self, is_peace: bool) -> Result<(), String> {
         self.broker.borrow_mut().tick();
+        if !self.broker.borrow().is_down() {
+            let shared = self.broker.borrow_mut().group.step();
+            if let Some(shared) = shared {
+                self.shop.trace.note(|| shared);
+            }
+        }
+        for identity in 0..self.n_identities {
+            let is_gone = self.processes.values().all(|process| process.identity != identity);
+            if is_gone && (is_peace || self.dice.chance(0.05)) {
+                self.start(identity);
+            }
+        }
         let now = self.broker.borrow().now;
-        self.start(is_peace);
-        let live: Vec<Identity> = self.processes.keys().copied().collect();
-        for identity in live {
-            if self.paused.get(&identity).is_some_and(|until| *until > now && !is_peace) {
+        self.paused.retain(|_, until| *until > now);
+        let live: Vec<Pid> = self.processes.keys().copied().collect();
+        for pid in live {
+            if self.paused.contains_key(&pid) {
                 continue;
             }
-            let was_paused = self.paused.remove(&identity).is_some();
-            let outcome = self.turn(identity, was_paused, is_peace);
-            self.conclude(identity, outcome)?;
+            let Some(process) = self.processes.get_mut(&pid) else { continue };
+            let outcome = process.turn(&mut self.dice);
+            self.conclude(pid, outcome)?;
         }
-        self.coordinate(now)
+        Ok(())
     }
 
     /// A process that is killed, or whose engine says that it cannot go on, is gone.
-    fn conclude(&mut self, identity: Identity, outcome: Result<(), String>) -> Result<(), String> {
-        let is_killed = self.processes[&identity].is_killed();
-        let Err(fault) = outcome else {
-            if is_killed {
-                self.bury(identity, "is killed");
+    pub(super) fn conclude(&mut self, pid: Pid, outcome: Result<(), String>) -> Result<(), String> {
+        let what = match outcome {
+            _ if self.processes[&pid].is_killed() => {
+                self.shop.count(|seen| seen.kills += 1);
+                "is killed".to_owned()
             }
-            return Ok(());
+            Ok(()) => return Ok(()),
+            Err(fault) if ENDS.iter().any(|end| fault.contains(end)) => format!("ends: {fault}"),
+            Err(fault) => return Err(format!("process {pid}: {fault}")),
         };
-        if is_killed {
-            self.bury(identity, "is killed");
-        } else if fault.contains("Fenced") {
-            self.bury(identity, "is fenced and ends");
-        } else {
-            return Err(format!("process {identity}: {fault}"));
-        }
+        self.shop.trace.note(|| format!("process {pid}: {what}"));
+        self.processes.remove(&pid);
         Ok(())
     }
 
-    fn bury(&mut self, identity: Identity, what: &str) {
-        self.note(&format!("{identity} {what}"));
-        self.seen.kills += u64::from(self.processes[&identity].is_killed());
-        self.processes.remove(&identity);
-    }
-
-    /// Processes that are gone come back under their identity.
-    fn start(&mut self, is_peace: bool) {
-        for identity in 0..self.n_identities {
-            if self.processes.contains_key(&identity) || !(is_peace || self.dice.chance(0.05)) {
-                continue;
-            }
-            let options = Options {
-                input_topic: "checkout.events".to_owned(),
-                emit: Emit::Event,
-                commit_interval_ms: 1 + self.dice.below(30),
-                transaction_events_max: 1 + self.dice.below(20),
-                transaction_bytes_max: u64::MAX,
-                revoke_budget_ms: 1000,
-                ground: self.shop.ground.clone(),
-            };
-            if let Some(process) = Process::start(identity, &self.broker, &self.shop, options) {
-                self.note(&format!("{identity} starts"));
-                self.processes.insert(identity, process);
-            }
+    /// A process starts under an identity.
+    pub(super) fn start(&mut self, identity: Identity) {
+        let options = Options {
+            input_topic: "checkout.events".to_owned(),
+            emit: Emit::Event,
+            commit_interval_ms: 1 + self.dice.below(30),
+            transaction_events_max: 1 + self.dice.below(20),
+            transaction_bytes_max: u64::MAX,
+            revoke_budget_ms: 1 + self.dice.below(60),
+            ground: self.shop.ground.clone(),
+        };
+        let pid = self.n_started;
+        let started = Process::start(pid, identity, &self.broker, &self.shop, options);
+        if let Some(process) = started {
+            self.shop.trace.note(|| format!("process {pid}: starts as {identity}"));
+            self.processes.insert(pid, process);
+            self.n_started += 1;
         }
     }
 
-    fn turn(&mut self, identity: Identity, was_paused: bool, is_peace: bool) -> Result<(), String> {
-        let generation = self.broker.borrow().generation;
-        let now = self.broker.borrow().now;
-        let dice = &mut self.dice;
-        let process = self.processes.get_mut(&identity).expect("the caller looked it up");
-        let is_member = self.members.contains_key(&identity);
-        if was_paused && process.generation() != generation {
-            // It goes on as if nothing had happened, and hears of the loss later.
-            for _ in 0..dice.below(3) {
-                process.work()?;
-            }
-            process.lose()?;
-        }
-        if is_member {
-            self.members.insert(identity, now);
-        }
-        if process.generation() != generation
-            && let Some(target) = self.assignment.get(&identity)
-        {
-            process.rebalance(generation, target)?;
-        }
-        for partition in process.restoring() {
-            process.restore(partition, 1 + usize::try_from(dice.below(20)).unwrap_or(0))?;
-        }
-        let running = process.running();
-        if !running.is_empty() {
-            let partition = *dice.pick(&running);
-            let n_records = 1 + usize::try_from(dice.below(6)).unwrap_or(0);
-            process.read(partition, n_records, is_peace.then_some(self.shop.until_ms));
-        }
-        if dice.chance(0.7) { process.work() } else { Ok(()) }
-    }
-
-    /// The group's coordinator: who is gone for long is put out, who is new is taken in.
-    fn coordinate(&mut self, now: u64) -> Result<(), String> {
-        let before: BTreeSet<Identity> = self.members.keys().copied().collect();
-        self.members.retain(|_, heard| *heard + SESSION_TICKS > now);
-        for identity in self.processes.keys() {
-            if !self.paused.contains_key(identity) {
-                self.members.entry(*identity).or_insert(now);
-            }
-        }
-        let members: Vec<Identity> = self.members.keys().copied().collect();
-        if before.iter().eq(&members) {
-            return Ok(());
-        }
-        self.broker.borrow_mut().generation += 1;
-        let generation = self.broker.borrow().generation;
-        self.seen.rebalances += 1;
-        self.assignment = members.iter().map(|identity| (*identity, Vec::new())).collect();
-        for (partition, identity) in self.shop.logs.keys().zip(members.iter().cycle()) {
-            self.assignment.entry(*identity).or_default().push(*partition);
-        }
-        self.note(&format!("generation {generation}: {:?}", self.assignment));
-        // Whoever hears of it gives up first what others get: nobody is given what is still owned.
-        for is_given in [false, true] {
-            for (identity, target) in self.assignment.clone() {
-                if self.paused.contains_key(&identity) {
-                    continue;
-                }
-                let Some(process) = self.processes.get_mut(&identity) else { continue };
-                let keeps = process.owned().into_iter().filter(|owned| target.contains(owned));
-                let target = if is_given { target.clone() } else { keeps.collect() };
-                let outcome = process.rebalance(generation, &target);
-                self.conclude(identity, outcome)?;
-            }
-        }
-        Ok(())
+    /// Runs the cleaner over the changelog of a partition.
+    pub(super) fn clean(&mut self, partition: i32) {
+        let began = self.processes.values().filter_map(|it| it.reads_back_since(partition));
+        let readers_since = began.min();
+        self.broker.borrow_mut().clean((Topic::Changelog, partition), readers_since);
+        self.shop.count(|seen| seen.cleanings += 1);
     }
 
     fn is_over(&self) -> bool {
