@@ -123,7 +123,11 @@ impl Service {
                 scope.spawn(move || {
                     if let Err(failure) = self.run_lane(number) {
                         error!(lane = number, "{failure}");
-                        failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+                        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+                        // What fails all lanes alike is said once.
+                        if !failures.contains(&failure) {
+                            failures.push(failure);
+                        }
                     }
                     // One lane alone is not what was asked for.
                     self.common.shutdown.request();

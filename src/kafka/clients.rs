@@ -159,7 +159,7 @@ pub fn class(error: &KafkaError, doing: &str, cause: AbortCause, remedy: &str) -
         let is_full = code == Code::QueueFull || matches!(error, KafkaError::Flush(_));
         (false, is_refused, is_full)
     };
-    if is_fatal || is_fenced(code) {
+    if is_fatal || is_fenced(code) || is_forbidden(code) {
         Verb::Fail(Failure::Fatal(explain(code, message, remedy)))
     } else if is_abort {
         let is_stale = matches!(
@@ -189,9 +189,17 @@ pub fn is_hopeless(code: RDKafkaErrorCode) -> bool {
         code,
         RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::GroupAuthorizationFailed
             | RDKafkaErrorCode::AutoOffsetReset
+    ) || is_forbidden(code)
+}
+
+/// Whether a right is missing: only a person can grant it.
+pub fn is_forbidden(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
     )
 }
 

@@ -169,6 +169,7 @@ fn source(
         commands,
         intake,
         topic: common.config.kafka.input_topic.clone(),
+        group_id: common.config.kafka.group_id.clone(),
         ends,
         idle_lag_ms: common.config.processing.idle_lag_s.map(|lag_s| i64::from(lag_s) * 1000),
         pending: BTreeMap::new(),

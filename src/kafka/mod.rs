@@ -13,6 +13,7 @@ pub mod feed;
 pub mod lane;
 mod ownership;
 mod placement;
+mod refusal;
 pub mod repartition;
 mod restore;
 mod sink;

@@ -13,6 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tracing::{info, warn};
 
 use super::clients::{self, Quiet};
+use super::refusal::{Use, missing_right};
 use super::steward::ASK;
 use crate::config::Kafka;
 use crate::engine::Restored;
@@ -36,6 +37,7 @@ pub(super) struct Restorer {
     consumer: BaseConsumer<Quiet>,
     input_topic: String,
     changelog_topic: String,
+    group_id: String,
     pipeline: Pipeline,
     ground: Ground,
     on_loss: OnLoss,
@@ -83,6 +85,7 @@ impl Restorer {
             consumer,
             input_topic: kafka.input_topic.clone(),
             changelog_topic: kafka.changelog_topic.clone(),
+            group_id: kafka.group_id.clone(),
             pipeline,
             ground,
             on_loss,
@@ -178,6 +181,7 @@ impl Restorer {
                 }
                 Ok(false)
             }
+            Err(error) if let Some(sentence) = self.forbidden(&error) => Err(sentence),
             Err(error) if is_late => Err(self.fault(partition, &error.to_string())),
             Err(error) => {
                 warn!(partition, %error, "failed to ask for a partition's state; asking again");
@@ -246,6 +250,9 @@ impl Restorer {
                     }
                 }
                 Some(Err(error)) => {
+                    if let Some(sentence) = self.forbidden(&error) {
+                        return Err(sentence);
+                    }
                     if error.rdkafka_error_code().is_some_and(clients::is_hopeless) {
                         let topic = &self.changelog_topic;
                         return Err(format!("failed to read the changelog `{topic}`: {error}"));
@@ -306,6 +313,12 @@ impl Restorer {
         if let Err(error) = self.consumer.incremental_unassign(&partitions) {
             warn!(partition, %error, "failed to stop reading a changelog partition");
         }
+    }
+
+    fn forbidden(&self, error: &KafkaError) -> Option<String> {
+        let topic = (&*self.changelog_topic, Use::Read);
+        let refusal = missing_right(error.rdkafka_error_code()?, &self.group_id, topic)?;
+        Some(refusal.sentence())
     }
 
     fn fault(&self, partition: i32, what: &str) -> String {

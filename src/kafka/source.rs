@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 use super::callbacks::Callbacks;
 use super::clients;
 use super::ownership::Ownership;
+use super::refusal::{Use, missing_right};
 use super::steward::Ends;
 use super::writer::Deadline;
 use crate::engine::{Batch, Command, Input, Record, Rejected};
@@ -45,6 +46,7 @@ pub(super) struct Source {
     pub(super) commands: Receiver<Command>,
     pub(super) intake: Intake,
     pub(super) topic: String,
+    pub(super) group_id: String,
     pub(super) ends: Arc<Ends>,
     /// Ticks lag the wall clock by this much; absent to follow event time only.
     pub(super) idle_lag_ms: Option<i64>,
@@ -164,6 +166,11 @@ impl Source {
             }
             return Ok(());
         }
+        let code = error.rdkafka_error_code();
+        let input = (&*self.topic, Use::Read);
+        if let Some(refusal) = code.and_then(|code| missing_right(code, &self.group_id, input)) {
+            return self.send(Input::Failed(refusal.sentence()));
+        }
         if let KafkaError::MessageConsumptionFatal(code) = error {
             let message = format!("the group will not have this member: {error}");
             return self.send(Input::Failed(clients::explain(
@@ -172,7 +179,7 @@ impl Source {
                 clients::LANE_REMEDY,
             )));
         }
-        if error.rdkafka_error_code().is_some_and(clients::is_hopeless) {
+        if code.is_some_and(clients::is_hopeless) {
             return self.send(Input::Failed(format!(
                 "failed to read `{}`: {error}; `lifetide check` says what is missing, and a \
                  restart says which records were deleted before they were read",

@@ -1,17 +1,12 @@
 //! What must be true of the topics before a lane or a command starts. `check` says more; this is
 //! what a start cannot do without. Called by `service`, `span` and `repartition`.
 
-use std::time::Duration;
-
-use rdkafka::consumer::{BaseConsumer, Consumer};
-
-use super::clients::{self, Quiet};
+use super::admin::Asker;
+use super::clients;
+use super::refusal::{Refusal, Use, missing_right};
 use super::span::Spans;
 use crate::config::Kafka;
 use crate::record::marker::{REPARTITION, recount};
-
-/// How long the brokers may take to answer at the start.
-const ANSWER: Duration = Duration::from_secs(15);
 
 /// Partitions of the input topic, if the topics are fit to start with.
 ///
@@ -19,8 +14,8 @@ const ANSWER: Duration = Duration::from_secs(15);
 /// What is missing or does not fit, with the remedy.
 pub fn input_partitions(kafka: &Kafka) -> Result<i32, String> {
     let asker = asker(kafka)?;
-    let n_input = count(&asker, kafka, &kafka.input_topic)?;
-    let n_changelog = count(&asker, kafka, &kafka.changelog_topic)?;
+    let n_input = count(&asker, kafka, (&kafka.input_topic, Use::Read))?;
+    let n_changelog = count(&asker, kafka, (&kafka.changelog_topic, Use::Read))?;
     if n_input != n_changelog {
         let remedy = if n_input > n_changelog { REPARTITION } else { "both need the same count" };
         return Err(format!(
@@ -36,40 +31,34 @@ pub fn input_partitions(kafka: &Kafka) -> Result<i32, String> {
         return Err(recount(marker.n_partitions, n_input));
     }
     for topic in [&kafka.scores_topic, &kafka.signals_topic, &kafka.dlq_topic] {
-        count(&asker, kafka, topic)?;
+        count(&asker, kafka, (topic, Use::Write))?;
     }
     Ok(n_input)
 }
 
-/// Partitions of a topic.
+/// Partitions of a topic that is read.
 ///
 /// # Errors
 /// It is missing, or no broker answers; with the remedy.
 pub fn partitions(kafka: &Kafka, topic: &str) -> Result<i32, String> {
-    count(&asker(kafka)?, kafka, topic)
+    count(&asker(kafka)?, kafka, (topic, Use::Read))
 }
 
-fn asker(kafka: &Kafka) -> Result<BaseConsumer<Quiet>, String> {
-    clients::reader(kafka, "read_committed")
-        .create_with_context(Quiet)
-        .map_err(|error| format!("failed to create a consumer: {error}"))
+fn asker(kafka: &Kafka) -> Result<Asker, String> {
+    Asker::new(kafka, &clients::reader(kafka, "read_committed"))
+        .map_err(|refusal| format!("failed to create a consumer: {refusal}"))
 }
 
-fn count(asker: &BaseConsumer<Quiet>, kafka: &Kafka, topic: &str) -> Result<i32, String> {
-    let metadata = asker.fetch_metadata(Some(topic), ANSWER).map_err(|error| {
-        format!(
-            "no broker of `kafka.brokers` `{}` answers: {error}; is the address right and does \
-             the network let it through?",
-            kafka.brokers
-        )
-    })?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let found = found.filter(|found| found.error().is_none()).ok_or_else(|| {
-        format!(
-            "topic `{topic}` is missing or may not be read; `lifetide check --create-topics` \
-             creates what is missing"
-        )
-    })?;
-    let n_partitions = found.partitions().len();
-    i32::try_from(n_partitions).map_err(|_| format!("`{n_partitions}` partitions are too many"))
+fn count(asker: &Asker, kafka: &Kafka, (topic, needed): (&str, Use)) -> Result<i32, String> {
+    match asker.find(topic) {
+        Err(refusal) => Err(refusal.sentence()),
+        Ok(Ok(Some(found))) => i32::try_from(found.n_partitions)
+            .map_err(|_| format!("`{}` partitions are too many", found.n_partitions)),
+        Ok(Ok(None)) => Err(format!(
+            "topic `{topic}` is missing; `lifetide check --create-topics` creates what is missing"
+        )),
+        Ok(Err(code)) => Err(missing_right(code, &kafka.group_id, (topic, needed))
+            .unwrap_or_else(|| Refusal::new(format!("topic `{topic}` cannot be used: {code}")))
+            .sentence()),
+    }
 }

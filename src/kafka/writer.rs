@@ -13,6 +13,7 @@ use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::clients::{self, Identity, Verb};
+use super::refusal::{Unwritable, Use, missing_right, without_right};
 use crate::config::Kafka;
 use crate::engine::Failure;
 use crate::metrics::AbortCause;
@@ -48,7 +49,7 @@ pub(super) struct Addressed<'a> {
 
 /// A producer that has been initialised, and so has fenced whoever had its identity.
 pub(super) struct Writer {
-    producer: BaseProducer,
+    producer: BaseProducer<Unwritable>,
     transaction_timeout_ms: u64,
     n_unpolled: u32,
     /// What to do when somebody else has taken the identity.
@@ -74,7 +75,7 @@ impl Writer {
         on_retry: impl Fn() + Send + 'static,
     ) -> Result<Self, Failure> {
         let producer = clients::sink(kafka, identity)
-            .create()
+            .create_with_context(Unwritable::default())
             .map_err(|error| Failure::Fatal(format!("failed to create the producer: {error}")))?;
         let writer = Self {
             producer,
@@ -83,10 +84,19 @@ impl Writer {
             remedy: identity.remedy,
             on_retry: Box::new(on_retry),
         };
-        writer
-            .outcome_call("initialise transactions")
-            .retry(&writer, |timeout| writer.producer.init_transactions(timeout))
-            .map_err(fatal)?;
+        let mut answer = None;
+        let outcome = writer.outcome_call("initialise transactions").retry(&writer, |timeout| {
+            let outcome = writer.producer.init_transactions(timeout);
+            answer = outcome.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+            outcome
+        });
+        outcome.map_err(|failure| {
+            let topic = (&*kafka.changelog_topic, Use::Write);
+            match answer.and_then(|code| missing_right(code, &kafka.group_id, topic)) {
+                Some(refusal) => Failure::Fatal(refusal.sentence()),
+                None => fatal(failure),
+            }
+        })?;
         Ok(writer)
     }
 
@@ -152,7 +162,11 @@ impl Writer {
                     let message = format!("the way to `{topic}` stayed full");
                     return Err(Failure::Abort(AbortCause::Delivery, message));
                 }
-                Verb::Fail(failure) => return Err(failure),
+                Verb::Fail(failure) => {
+                    self.producer.poll(Duration::ZERO);
+                    self.unwritable()?;
+                    return Err(failure);
+                }
             }
             record = unsent;
         }
@@ -163,9 +177,10 @@ impl Writer {
     /// slices of 100 ms, so the acknowledgements are served here first.
     ///
     /// # Errors
-    /// [`Failure::Abort`] at the deadline.
+    /// [`Failure::Abort`] at the deadline, [`Failure::Fatal`] where a topic may not be written.
     pub(super) fn drain(&self, deadline: Deadline) -> Result<(), Failure> {
         while self.producer.in_flight_count() > 0 {
+            self.unwritable()?;
             if deadline.is_over() {
                 let n_in_flight = self.producer.in_flight_count();
                 let message = format!("`{n_in_flight}` records were not acknowledged in time");
@@ -229,6 +244,13 @@ impl Writer {
             outcome
         })
         .map_err(fatal)
+    }
+
+    /// The topic that may not be written, if the broker has said so: no other failure counts then.
+    fn unwritable(&self) -> Result<(), Failure> {
+        let Some(topic) = self.producer.context().topic() else { return Ok(()) };
+        let refusal = without_right(&format!("topic `{topic}`"), "Write");
+        Err(Failure::Fatal(refusal.sentence()))
     }
 
     /// Hears of one failed delivery, if there is one, and leaves the core to librdkafka's threads.

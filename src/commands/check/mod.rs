@@ -75,14 +75,10 @@ fn check_cluster(
     findings: &mut Findings,
 ) {
     let kafka = &config.kafka;
-    let n_brokers = match cluster.topic(&kafka.input_topic) {
-        Ok((n_brokers, _)) => n_brokers,
-        Err(refusal) => {
-            return findings.fault(
-                "brokers",
-                format!("`{}`: {refusal}", kafka.brokers),
-                "correct `kafka.brokers`, or TLS and SASL in `[kafka.client]`, or open the network",
-            );
+    let n_brokers = match cluster.asker().n_brokers(&kafka.input_topic) {
+        Ok(n_brokers) => n_brokers,
+        Err(Refusal { what, remedy }) => {
+            return findings.fault("brokers", what, remedy.unwrap_or_default());
         }
     };
     findings.ok("brokers", format!("`{}`: {n_brokers} in the cluster", kafka.brokers));
@@ -98,7 +94,8 @@ fn check_cluster(
         let observed = match observe(cluster, role, name, create, findings) {
             Ok(observed) => observed,
             Err(refusal) => {
-                let remedy = format!("allow `Describe` on topic `{name}`");
+                let right = if role.is_read() { "Read" } else { "Write" };
+                let remedy = format!("allow `{right}` on topic `{name}`");
                 findings.fault("topic", format!("`{name}`: {refusal}"), remedy);
                 continue;
             }
@@ -146,11 +143,11 @@ fn observe(
     create: Option<i32>,
     findings: &mut Findings,
 ) -> Result<Observed, Refusal> {
-    let (_, mut topic) = cluster.topic(name)?;
+    let mut topic = cluster.asker().topic(name)?;
     let was_missing = topic.is_none();
     if let (None, Some(n_partitions)) = (&topic, create) {
         match cluster.create(name, n_partitions, role.is_compacted()) {
-            Ok(()) => topic = cluster.topic(name)?.1,
+            Ok(()) => topic = cluster.asker().topic(name)?,
             Err(refusal) => findings.fault(
                 "topic",
                 format!("`{name}` cannot be created: {refusal}"),
@@ -190,7 +187,7 @@ fn check_permissions(
     }
     let transactions = cluster.init_transactions();
     let remedy = format!(
-        "allow `Write` and `Describe` on transactional ids that begin with `{group_id}-`; \
+        "allow `Write` on transactional ids that begin with `{group_id}-`; \
          `kafka.transaction_timeout_ms` must not exceed the broker's `transaction.max.timeout.ms`"
     );
     if refuse("transactions".to_owned(), transactions, remedy) {

@@ -213,7 +213,7 @@ mod tests {
     fn replicas_and_leaders_are_looked_at() {
         let mut findings = Findings::default();
         let topic = Topic { n_partitions: 12, n_replicas_min: 1, leaderless: vec![3] };
-        let policy = Err(Refusal("not allowed".to_owned()));
+        let policy = Err(Refusal::new("not allowed"));
         let observed = Observed { topic: Some(topic), is_new: false, policy: Some(policy) };
         judge(Role::Input, "t", &observed, 3, Some(12), &mut findings);
         let levels: Vec<_> = findings.0.iter().map(|finding| finding.level).collect();

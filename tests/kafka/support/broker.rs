@@ -34,10 +34,16 @@ pub(crate) struct Broker {
 impl Broker {
     /// Starts one for this test alone; `None` if this machine cannot, which counts as skipped.
     pub(crate) fn start() -> Option<Broker> {
+        Broker::start_with(|_| (String::new(), Vec::new()))
+    }
+
+    /// With settings of its own, which win, and more arguments of `format`, made in its directory.
+    pub(crate) fn start_with(own: impl FnOnce(&Path) -> (String, Vec<String>)) -> Option<Broker> {
         let jars = jars()?;
         let dir = TempDir::with_prefix_in("kafka-", env!("CARGO_TARGET_TMPDIR")).unwrap();
         let (port, controller) = (free_port(), free_port());
-        let settings = include_str!("../broker/server.properties")
+        let (own_settings, own_arguments) = own(dir.path());
+        let settings = (include_str!("../broker/server.properties").to_owned() + &own_settings)
             .replace("{dir}", dir.path().to_str().unwrap())
             .replace("{port}", &port.to_string())
             .replace("{controller}", &controller.to_string());
@@ -45,7 +51,7 @@ impl Broker {
         let mut broker = Broker { process: None, dir, jars, port, n_starts: 0 };
         let mut format = broker.java("kafka.tools.StorageTool");
         format.args(["format", "--standalone", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"]);
-        let output = format.arg(broker.settings()).output().unwrap();
+        let output = format.arg(broker.settings()).args(own_arguments).output().unwrap();
         assert!(output.status.success(), "failed to format the broker's directory: {output:?}");
         broker.restart();
         Some(broker)

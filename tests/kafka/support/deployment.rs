@@ -89,7 +89,12 @@ file = '{MODEL}'
         self.dir.path().join("lifetide.toml")
     }
 
-    /// One of `events`, `scores`, `signals`, `refused` and `state`.
+    /// The group's.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// One of `events`, `scores`, `signals`, `refused`, `state` and `models`; the last is not made.
     pub(crate) fn topic(&self, kind: &str) -> String {
         format!("{}.{kind}", self.name)
     }
@@ -118,7 +123,7 @@ file = '{MODEL}'
             format!("http.listen=127.0.0.1:{port}"),
         ];
         let logs = self.dir.path().join(name);
-        Instance { config: self.config(), sets, port, logs, n_starts: 0 }
+        Instance { config: self.config(), sets, variables: Vec::new(), port, logs, n_starts: 0 }
     }
 
     /// A command of the program that needs this cluster, ready to be run.
@@ -170,6 +175,8 @@ impl Drop for Deployment {
 pub(crate) struct Instance {
     config: PathBuf,
     sets: Vec<String>,
+    /// Of the environment.
+    variables: Vec<(String, String)>,
     port: u16,
     logs: PathBuf,
     n_starts: u32,
@@ -182,16 +189,32 @@ impl Instance {
         self
     }
 
+    /// With a variable in its environment.
+    pub(crate) fn with_variable(mut self, name: &str, value: &str) -> Instance {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub(crate) fn start(&mut self) -> Process {
         self.start_with(&[])
     }
 
     pub(crate) fn start_with(&mut self, arguments: &[&str]) -> Process {
         self.n_starts += 1;
+        Process::start(self.command("run").args(arguments), &self.log(self.n_starts))
+    }
+
+    /// `lifetide check` under the same configuration.
+    pub(crate) fn check(&self, arguments: &[&str]) -> Output {
+        self.command("check").args(arguments).output().unwrap()
+    }
+
+    fn command(&self, name: &str) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.arg("run").arg("--config").arg(&self.config).args(arguments);
+        command.arg(name).arg("--config").arg(&self.config);
         command.args(self.sets.iter().flat_map(|set| ["--set", set]));
-        Process::start(&mut command, &self.log(self.n_starts))
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// Starts it again if it has ended, which it may do only as `run` says it does: exit code 1, a

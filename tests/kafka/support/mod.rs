@@ -1,10 +1,12 @@
 //! What the tests share: a broker of their own, its topics, and processes that end with the test.
 //! It must not assert what a test is about.
 
+pub(super) mod acls;
 pub(super) mod broker;
 pub(super) mod deployment;
 pub(super) mod load;
 pub(super) mod process;
+pub(super) mod secure;
 pub(super) mod topics;
 pub(super) mod traffic;
 
