@@ -2,10 +2,11 @@
 //! HTTP: lanes report here, `http` asks, `commands` listen for signals and everyone waits on
 //! `Shutdown`.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -59,6 +60,8 @@ pub struct Lanes {
     cells: Vec<Cell>,
     started: Instant,
     silence_max: Duration,
+    /// By lane and partition: what stalls, in a sentence.
+    stalls: Mutex<BTreeMap<(usize, i32), String>>,
 }
 
 impl Lanes {
@@ -67,7 +70,7 @@ impl Lanes {
     pub fn new(n_lanes: usize, silence_max: Duration) -> Arc<Self> {
         let cell = || Cell { state: AtomicU8::new(0), turned_ms: AtomicU64::new(0) };
         let cells = (0..n_lanes).map(|_| cell()).collect();
-        Arc::new(Self { cells, started: Instant::now(), silence_max })
+        Arc::new(Self { cells, started: Instant::now(), silence_max, stalls: Mutex::default() })
     }
 
     /// What a lane reports through; `lane` counts from 0.
@@ -79,9 +82,18 @@ impl Lanes {
         Lane { lanes: Arc::clone(self), lane }
     }
 
-    /// True when every lane is ready.
+    /// True when every lane is ready and no partition stalls.
     pub fn is_ready(&self) -> bool {
-        self.waiting().is_empty()
+        self.waiting().is_empty() && self.stalls().is_empty()
+    }
+
+    /// A sentence for each partition that has work and does not come on.
+    pub fn stalls(&self) -> Vec<String> {
+        self.lock_stalls().values().cloned().collect()
+    }
+
+    fn lock_stalls(&self) -> MutexGuard<'_, BTreeMap<(usize, i32), String>> {
+        self.stalls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lanes that are not ready, and how far they are.
@@ -116,6 +128,15 @@ impl Lane {
     /// Says how far the lane is.
     pub fn set(&self, state: LaneState) {
         self.cell().state.store(state as u8, Ordering::Release);
+    }
+
+    /// Says that a partition stalls, or that it does not.
+    pub fn set_stall(&self, partition: i32, sentence: Option<String>) {
+        let mut stalls = self.lanes.lock_stalls();
+        match sentence {
+            Some(sentence) => stalls.insert((self.lane, partition), sentence),
+            None => stalls.remove(&(self.lane, partition)),
+        };
     }
 
     /// The engine's loop turned, busy or idle; to be called on every turn, also while restoring.
@@ -245,6 +266,18 @@ mod tests {
         assert!(!lanes.is_ready());
         assert_eq!(lanes.waiting(), [(1, LaneState::Restoring)]);
         lanes.lane(1).set(LaneState::Ready);
+        assert!(lanes.is_ready());
+    }
+
+    #[test]
+    fn a_process_with_a_partition_that_stalls_is_alive_and_not_ready() {
+        let lanes = Lanes::new(1, LONG);
+        let lane = lanes.lane(0);
+        lane.set(LaneState::Ready);
+        lane.set_stall(3, Some("partition `3` stalls".to_owned()));
+        assert!(!lanes.is_ready() && lanes.silent().is_empty());
+        assert_eq!(lanes.stalls(), ["partition `3` stalls"]);
+        lane.set_stall(3, None);
         assert!(lanes.is_ready());
     }
 

@@ -160,6 +160,8 @@ pub struct Processing {
     pub future_skew_max_s: u32,
     /// How far idle partitions follow behind the wall clock; `None` is event time only.
     pub idle_lag_s: Option<u32>,
+    /// How long a partition may have work without coming on.
+    pub stall_timeout_s: u32,
     /// The change of P(alive) after which a silent customer's score is published again.
     pub score_drift_max: f64,
 }

@@ -11,6 +11,7 @@ const OPEN_DAYS_MAX: i32 = 1_000;
 /// Checks the rules between keys and notes what breaks them.
 pub(super) fn check(config: &Config, reader: &mut Reader, purpose: Purpose) {
     timeouts(config, reader);
+    stall(config, reader);
     if purpose == Purpose::Cluster {
         access(config, reader);
     }
@@ -70,6 +71,16 @@ fn timeouts(config: &Config, reader: &mut Reader) {
         if value_ms >= limit_ms {
             reader.fault(key, value_ms, format!("must be below `{above}` (`{limit_ms}`)"));
         }
+    }
+}
+
+/// A lane that only waits for its next commit does not stall.
+fn stall(config: &Config, reader: &mut Reader) {
+    let processing = &config.processing;
+    let (timeout_s, commit_ms) = (processing.stall_timeout_s, processing.commit_interval_ms);
+    if u64::from(timeout_s) * 1000 <= u64::from(commit_ms) {
+        let remedy = format!("must be longer than `processing.commit_interval_ms` (`{commit_ms}`)");
+        reader.fault("processing.stall_timeout_s", timeout_s, remedy);
     }
 }
 

@@ -177,6 +177,8 @@ fn processing(reader: &mut Reader) -> Processing {
             }
             entry.whole(5..=31_536_000).map(Some).map_err(|rule| rule + ", or `-1`")
         }),
+        stall_timeout_s: reader
+            .take("processing.stall_timeout_s", 60, |entry| entry.whole(5..=86_400)),
         score_drift_max: reader.take("processing.score_drift_max", 0.1, |entry| {
             entry.number(|value| value > 0.0 && value <= 1.0, "above 0 and at most 1")
         }),

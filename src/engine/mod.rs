@@ -187,6 +187,7 @@ impl<T: Transactions> Engine<T> {
                 acknowledge.try_send(()).ok();
                 outcome
             }
+            Input::Stalled { partition, offset_low } => self.read_again(partition, offset_low),
             Input::Failed(sentence) => {
                 self.metrics.transaction_failed();
                 self.abort(AbortCause::Shutdown, &sentence).ok();

@@ -53,6 +53,14 @@ pub enum Input {
         /// Stream time may move up to here, milliseconds since 1970.
         until_ms: i64,
     },
+    /// Records of the partition wait and none arrives: read it again from where it stands, or from
+    /// its oldest record if nothing of it was ever processed.
+    Stalled {
+        /// The input partition.
+        partition: i32,
+        /// Its oldest record.
+        offset_low: i64,
+    },
     /// The lane cannot go on; the sentence says why and what to do.
     Failed(String),
     /// Commit what is open and stop.

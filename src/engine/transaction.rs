@@ -84,6 +84,20 @@ impl<T: Transactions> Engine<T> {
         }
     }
 
+    /// Has a partition that gets no records read again. What is staged is read again with it: the
+    /// reader goes back to what is committed.
+    pub(super) fn read_again(&mut self, partition: i32, offset_low: i64) -> Result<(), Failure> {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        if owned.state.is_staged() {
+            return self.abort(AbortCause::Commit, "a partition has stalled");
+        }
+        owned.is_rewinding = true;
+        let offset_next = owned.state.offset_next().unwrap_or(offset_low);
+        let rewind = Command::Rewind { partition, epoch: owned.epoch, offset_next };
+        self.commands.send(rewind).ok();
+        Ok(())
+    }
+
     pub(super) fn abort(&mut self, cause: AbortCause, why: &str) -> Result<(), Failure> {
         for (partition, owned) in &mut self.partitions {
             if !owned.state.is_staged() {

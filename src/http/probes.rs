@@ -27,9 +27,13 @@ pub(super) async fn live(State(services): State<Arc<Services>>) -> Response {
     answer::error_with(StatusCode::SERVICE_UNAVAILABLE, body)
 }
 
-/// 200 when every lane has joined and restored; 503 says which have not.
+/// 200 when every lane has joined and restored and all partitions come on; 503 says which do not.
 pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
-    let waiting = services.lanes.waiting();
+    let (waiting, stalls) = (services.lanes.waiting(), services.lanes.stalls());
+    if !stalls.is_empty() {
+        let body = json!({ "error": stalls.join("; "), "ready": false });
+        return answer::error_with(StatusCode::SERVICE_UNAVAILABLE, body);
+    }
     if waiting.is_empty() {
         return Json(json!({ "ready": true })).into_response();
     }

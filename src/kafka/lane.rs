@@ -79,6 +79,9 @@ pub fn run(
         ownership: Arc::clone(&ownership),
         metrics: Arc::clone(&common.metrics),
         member: identity.member.clone(),
+        health: health.clone(),
+        stall_timeout: Duration::from_secs(common.config.processing.stall_timeout_s.into()),
+        shutdown: common.shutdown.clone(),
     };
     let ground = common.options.ground.clone();
     let mut steward = Steward::new(kafka, shared, pipeline(), ground, common.on_loss)?;

@@ -204,6 +204,9 @@ impl Source {
         let records = std::mem::replace(&mut pending.records, Vec::with_capacity(BATCH_RECORDS));
         pending.n_bytes = 0;
         let batch = Batch { partition, epoch: pending.epoch, records };
+        if let Some(offset_next) = pending.offset_next {
+            self.ends.handed_over(partition, offset_next);
+        }
         self.send(Input::Records(batch))
     }
 
@@ -231,17 +234,23 @@ impl Source {
                 if let Some(offset_next) = offset_next {
                     self.position(partition, offset_next)?;
                 }
-                let mut partitions = TopicPartitionList::new();
-                partitions.add_partition(&self.topic, partition);
-                self.consumer.resume(&partitions).or_else(|error| self.lost(partition, &error))
+                self.resume(partition)
             }
             Command::Rewind { partition, epoch, offset_next } => {
                 let Some(epoch) = self.ownership.rewind(partition, epoch) else { return Ok(()) };
                 self.pending_of(partition, epoch).offset_next = Some(offset_next);
                 debug!(partition, offset_next, "rewound");
-                self.position(partition, offset_next)
+                self.position(partition, offset_next)?;
+                // It is not paused, unless that is what holds it up.
+                self.resume(partition)
             }
         }
+    }
+
+    fn resume(&self, partition: i32) -> Result<(), Gone> {
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition(&self.topic, partition);
+        self.consumer.resume(&partitions).or_else(|error| self.lost(partition, &error))
     }
 
     /// Reads on from `offset_next`. Right after an assignment the client may not be able to yet.

@@ -2,20 +2,22 @@
 //! partitions from the changelog and learns where the input ends. It changes no live state.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::Deserialize;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::clients::{self, Quiet};
 use super::cover::Cover;
 use super::restore::Restorer;
+use super::watchdog::{Sight, Verdict, Watchdog, Work};
 use crate::config::Kafka;
 use crate::engine::Input;
 use crate::engine::rebuild::OnLoss;
+use crate::lifecycle::{Lane, Shutdown};
 use crate::metrics::{Metrics, PartitionGauges};
 use crate::pipeline::Pipeline;
 use crate::record::marker::{Ground, recount};
@@ -47,6 +49,8 @@ pub(super) const ERRANDS_MAX: usize = 4096;
 const LOOK: Duration = Duration::from_secs(2);
 /// How long one question to a broker may take.
 pub(super) const ASK: Duration = Duration::from_secs(5);
+/// How long to wait for room in the engine's queue before it counts as deaf.
+const TELL: Duration = Duration::from_secs(1);
 /// How long to wait for an errand when nothing is being restored.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -62,6 +66,9 @@ struct End {
     learnt: Option<(i64, Instant)>,
     /// Where the consumer last reached an end (transaction markers lie behind the last record).
     reached: i64,
+    /// After the last record that was handed to the engine. It never goes back: what was read
+    /// before a rewind is there to be read again.
+    handed_over: Option<i64>,
 }
 
 impl Ends {
@@ -72,6 +79,21 @@ impl Ends {
         let Some((learnt, at)) = end.learnt else { return false };
         let is_fresh = at.elapsed() <= Duration::from_millis(within_ms.max(0).unsigned_abs());
         is_fresh && end.reached >= learnt && read_to.is_none_or(|read_to| read_to <= learnt)
+    }
+
+    /// Records up to here are with the engine.
+    pub(super) fn handed_over(&self, partition: i32, offset_next: i64) {
+        let mut ends = self.lock();
+        let end = ends.entry(partition).or_default();
+        end.handed_over = end.handed_over.max(Some(offset_next));
+    }
+
+    /// How much lies between what is committed and the last stable offset; nothing where that is
+    /// only markers of transactions.
+    fn lag(&self, partition: i32, committed: i64, stable: i64) -> i64 {
+        let end = self.lock().get(&partition).copied().unwrap_or_default();
+        let is_read = end.reached >= stable && end.handed_over.is_none_or(|next| next <= committed);
+        if is_read { 0 } else { (stable - committed).max(0) }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, End>> {
@@ -111,6 +133,12 @@ pub(super) struct Steward {
     /// Absent where members are not static: each start shares out anew.
     cover: Option<Cover>,
     looked_at: Instant,
+    watchdog: Watchdog,
+    /// Of the partitions that are owned; the engine says when that ends.
+    gauges: BTreeMap<i32, Weak<PartitionGauges>>,
+    health: Lane,
+    shutdown: Shutdown,
+    began: Instant,
 }
 
 impl std::fmt::Debug for Steward {
@@ -134,6 +162,12 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     /// The lane's name in the group.
     pub(super) member: String,
+    /// Where partitions that stall are reported.
+    pub(super) health: Lane,
+    /// How long a partition may have work without coming on.
+    pub(super) stall_timeout: Duration,
+    /// Ends the process when a lane that stalls hears nothing more.
+    pub(super) shutdown: Shutdown,
 }
 
 impl Steward {
@@ -153,7 +187,7 @@ impl Steward {
                 .create_with_context(Quiet)
                 .map_err(|error| format!("failed to create a consumer: {error}"))
         };
-        let Shared { errands, inputs, ends, ownership, metrics, member } = shared;
+        let Shared { errands, inputs, ends, ownership, metrics, member, .. } = shared;
         let cover = kafka.static_membership.then(|| Cover::new(kafka, member, ground.n_partitions));
         let n_partitions = ground.n_partitions;
         let restorer = Restorer::new(kafka, create("read_committed")?, pipeline, ground, on_loss);
@@ -170,6 +204,11 @@ impl Steward {
             restorer,
             cover,
             looked_at: Instant::now(),
+            watchdog: Watchdog::new(shared.stall_timeout),
+            gauges: BTreeMap::new(),
+            health: shared.health,
+            shutdown: shared.shutdown,
+            began: Instant::now(),
         })
     }
 
@@ -183,6 +222,7 @@ impl Steward {
             };
             match errand {
                 Ok(Errand::Restore { partition, epoch, gauges }) => {
+                    self.gauges.insert(partition, Arc::downgrade(&gauges));
                     self.restorer.start(partition, epoch, gauges);
                 }
                 Ok(Errand::Forget { partition }) => self.forget(partition),
@@ -226,6 +266,8 @@ impl Steward {
     fn forget(&mut self, partition: i32) {
         self.restorer.forget(partition);
         self.ends.lock().remove(&partition);
+        self.gauges.remove(&partition);
+        self.stop_watching(partition);
     }
 
     fn read_statistics(&self, report: &[u8]) {
@@ -252,22 +294,74 @@ impl Steward {
         (n_partitions > self.n_partitions).then(|| recount(self.n_partitions, n_partitions))
     }
 
-    /// Asks where each owned partition ends.
-    fn look(&self) {
+    /// Asks where each owned partition ends, and whether it comes on.
+    fn look(&mut self) {
         for partition in self.ownership.owned().into_keys() {
             let topic = &self.kafka.input_topic;
             let stable = self.committed.fetch_watermarks(topic, partition, ASK);
             let high = self.uncommitted.fetch_watermarks(topic, partition, ASK);
             match (stable, high) {
-                (Ok((_, stable)), Ok((_, high))) => {
+                (Ok((low, stable)), Ok((_, high))) => {
                     let learnt = Some((stable, Instant::now()));
                     self.ends.lock().entry(partition).or_default().learnt = learnt;
                     self.metrics.input_ends(partition, stable, high);
+                    self.watch(partition, low, stable);
                 }
                 (Err(error), _) | (_, Err(error)) => {
                     debug!(%error, partition, "failed to ask where the partition ends");
+                    // A broker in trouble is no lane in trouble: nothing counts until it answers.
+                    let watched: Vec<i32> = self.gauges.keys().copied().collect();
+                    for partition in watched {
+                        self.stop_watching(partition);
+                    }
                     return;
                 }
+            }
+        }
+    }
+
+    fn stop_watching(&mut self, partition: i32) {
+        self.watchdog.forget(partition);
+        self.health.set_stall(partition, None);
+    }
+
+    /// Judges whether the partition comes on, and does what helps if it does not.
+    fn watch(&mut self, partition: i32, low: i64, stable: i64) {
+        let Some(gauges) = self.gauges.get(&partition).and_then(Weak::upgrade) else { return };
+        let progress = gauges.progress();
+        let work = match (progress.1, gauges.restore_remaining()) {
+            (Some(committed), _) => match self.ends.lag(partition, committed.max(low), stable) {
+                0 => Work::None,
+                lag => Work::Records(lag),
+            },
+            (None, Some(remaining)) => Work::Restore(remaining),
+            // Before a restore reads, it waits for others' transactions and has its own patience.
+            (None, None) => Work::None,
+        };
+        let verdict = self.watchdog.see(partition, Sight { work, progress }, self.began.elapsed());
+        match verdict {
+            Verdict::Fine => self.health.set_stall(partition, None),
+            Verdict::Heal(sentence) => {
+                if matches!(work, Work::Records(_)) {
+                    warn!(partition, "{sentence}; reading it again");
+                    let stalled = Input::Stalled { partition, offset_low: low };
+                    self.inputs.send_timeout(stalled, TELL).ok();
+                } else {
+                    warn!(partition, "{sentence}");
+                }
+                self.health.set_stall(partition, Some(sentence));
+            }
+            Verdict::Stalled(sentence) => self.health.set_stall(partition, Some(sentence)),
+            Verdict::GiveUp(sentence) => {
+                let sentence = format!(
+                    "{sentence}, twice `processing.stall_timeout_s`; exiting, so that a restart \
+                     begins anew"
+                );
+                error!(partition, "{sentence}");
+                self.health.set_stall(partition, Some(sentence.clone()));
+                // An engine that does not hear ends with the process, at the end of the grace.
+                self.inputs.send_timeout(Input::Failed(sentence), TELL).ok();
+                self.shutdown.request();
             }
         }
     }

@@ -106,6 +106,17 @@ impl PartitionGauges {
         lock(&self.reading).committed(offset_next, newest_record_ms, now_ms());
     }
 
+    /// A value that changes with each commit and each step of a restore, and the next offset to
+    /// read of the input, which is absent while the partition is restored.
+    pub fn progress(&self) -> (i64, Option<i64>) {
+        lock(&self.reading).progress()
+    }
+
+    /// Changelog offsets still to read by a restore that has begun.
+    pub fn restore_remaining(&self) -> Option<i64> {
+        lock(&self.reading).restore_remaining()
+    }
+
     /// The size of the committed state has changed.
     pub fn set_figures(&self, figures: Figures) {
         lock(&self.reading).set_figures(figures);

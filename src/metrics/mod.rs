@@ -240,7 +240,7 @@ fn queue_depth(registry: &Registry) -> IntGaugeVec {
 }
 
 fn ready(registry: &Registry) -> IntGauge {
-    let help = "1 when every lane has joined its group and restored its partitions.";
+    let help = "1 when every lane has joined its group, restored its partitions and comes on.";
     let ready = IntGauge::new("lifetide_ready", help).expect(CONSTANT);
     register(registry, ready.clone());
     ready

@@ -168,6 +168,12 @@ impl Reading {
         if has_work { (now_ms - since).max(0) } else { 0 }
     }
 
+    /// A value that changes with each commit and each step of a restore, and the next offset to
+    /// read of the input, which is absent while the partition is restored.
+    pub(super) fn progress(&self) -> (i64, Option<i64>) {
+        (self.progress_ms, self.offset_next)
+    }
+
     /// Changelog offsets still to read.
     pub(super) fn restore_remaining(&self) -> Option<i64> {
         match self.state {

@@ -4,9 +4,9 @@
 //! `support` starts the broker and talks to it; `broker_rules` shows that it keeps the rules on
 //! which every other test here relies. `kill`, `two_processes`, `outage` and `storm` disturb the
 //! processor, `bounded` gives it too much, `scale` more processes and fewer, `repartition` its
-//! input more partitions, `restore` takes state away, and `secure` gives it a user with few rights;
-//! `equality` says what must hold all the same, by the recounts of `replay` and of `recount`, and
-//! `audit` does for runs that are too long for it.
+//! input more partitions, `restore` takes state away, `secure` gives it a user with few rights, and
+//! `stall` lets records wait while nothing fails; `equality` says what must hold all the same, by
+//! the recounts of `replay` and of `recount`, and `audit` does for runs that are too long for it.
 
 #[cfg(test)]
 mod audit;
@@ -30,6 +30,8 @@ mod restore;
 mod scale;
 #[cfg(test)]
 mod secure;
+#[cfg(test)]
+mod stall;
 #[cfg(test)]
 mod storm;
 #[cfg(test)]

@@ -46,6 +46,36 @@ fn take_away(world: &mut World, is_lost: bool) -> (Result<Flow, String>, Receive
 }
 
 #[test]
+fn a_partition_that_stalls_is_read_again_from_where_it_stands() {
+    let mut world = World::new(&setup(), &weekly());
+    let first = world.records(0, 2);
+    world.give(first).unwrap();
+    world.commit();
+    let late = world.records(0, 1);
+    world.give(Input::Stalled { partition: 0, offset_low: 0 }).unwrap();
+    world.give(late).unwrap();
+    assert!(!world.broker.0.borrow().is_open(), "dropped until the reader has rewound");
+    assert_eq!(world.obey(), 1);
+    let rest = world.records(0, 4);
+    world.give(rest).unwrap();
+    world.commit();
+}
+
+#[test]
+fn what_is_staged_of_a_partition_that_stalls_is_dropped_and_read_again() {
+    let mut world = World::new(&setup(), &weekly());
+    let first = world.records(0, 2);
+    world.give(first).unwrap();
+    assert!(world.broker.0.borrow().is_open());
+    world.give(Input::Stalled { partition: 0, offset_low: 0 }).unwrap();
+    assert!(!world.broker.0.borrow().is_open());
+    assert_eq!(world.obey(), 1);
+    let all = world.records(0, 6);
+    world.give(all).unwrap();
+    world.commit();
+}
+
+#[test]
 fn records_read_before_a_rewind_are_dropped() {
     let mut world = World::new(&setup(), &weekly());
     let [first, ahead, behind] = [2, 2, 1].map(|n| world.records(0, n));

@@ -6,6 +6,7 @@ pub(super) mod broker;
 pub(super) mod deployment;
 pub(super) mod load;
 pub(super) mod process;
+pub(super) mod proxy;
 pub(super) mod secure;
 pub(super) mod topics;
 pub(super) mod traffic;
