@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 use tracing::{error, info};
 
-use crate::config::Config;
+use crate::config::{Config, Misuse};
 use crate::engine::Options;
 use crate::engine::rebuild::OnLoss;
 use crate::http::{self, Services, Token};
@@ -40,8 +40,10 @@ impl Service {
     /// # Errors
     /// What is missing on the cluster or in the configuration, with the remedy.
     pub fn new(config: Config, plan: Plan, shutdown: Shutdown, on_loss: OnLoss) -> Result<Self> {
-        let token = config.http.token_file.as_deref().map(Token::read).transpose()?;
-        let access = http::guard(config.http.listen, token)?;
+        let token = config.http.token_file.as_deref().map(Token::read).transpose();
+        let access = token
+            .and_then(|token| http::guard(config.http.listen, token))
+            .map_err(|error| Misuse(error.to_string()))?;
         let n_partitions = topics::input_partitions(&config.kafka).map_err(anyhow::Error::msg)?;
         let processing = &config.processing;
         let ground = Ground {
