@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::config::{self, Config, ConfigFaults, ENVIRONMENT_PREFIX, File, Purpose, Sources};
+use crate::config::{self, Config, ConfigFaults, File, NEAR_PREFIX, Purpose, Sources};
 use crate::kafka::admin;
 
 pub use crate::config::Misuse;
@@ -103,7 +103,7 @@ pub fn load_config(path: Option<&Path>, sets: &[String], purpose: Purpose) -> Re
     let mut environment = Vec::new();
     for (name, value) in env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with(ENVIRONMENT_PREFIX) {
+        if name.starts_with(NEAR_PREFIX) {
             let value = value.into_string().map_err(|_| unreadable(&name, "it is not UTF-8"))?;
             environment.push((name, value));
         }

@@ -42,11 +42,9 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault of the key. Its value is masked if the key's name says that it is a secret, and
-    /// wherever it is librdkafka's: there a password may stand at any key, also at a mistaken one.
+    /// A fault of the key. Its value is masked if it may be a secret.
     pub fn new(key: &str, value: &str, origin: Origin, remedy: impl Into<String>) -> Self {
-        let is_masked = key.starts_with(CLIENT_TABLE) || is_secret(key);
-        let value = if is_masked && !value.is_empty() { MASK } else { value };
+        let value = if is_masked(key) && !value.is_empty() { MASK } else { value };
         Self { key: key.to_owned(), value: value.to_owned(), origin, remedy: remedy.into() }
     }
 }
@@ -83,6 +81,41 @@ pub struct Misuse(pub String);
 
 /// The table of librdkafka's own settings.
 const CLIENT_TABLE: &str = "kafka.client";
+
+/// librdkafka's settings whose values are no secrets. At any other name a password may stand, also
+/// at a mistaken one, and it is masked.
+const SHOWN_SETTINGS: [&str; 22] = [
+    "batch.num.messages",
+    "batch.size",
+    "broker.address.family",
+    "client.dns.lookup",
+    "client.id",
+    "client.rack",
+    "compression.codec",
+    "compression.level",
+    "compression.type",
+    "debug",
+    "enable.ssl.certificate.verification",
+    "fetch.max.bytes",
+    "fetch.min.bytes",
+    "fetch.wait.max.ms",
+    "linger.ms",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "security.protocol",
+    "socket.keepalive.enable",
+    "socket.timeout.ms",
+    "ssl.ca.location",
+    "ssl.endpoint.identification.algorithm",
+];
+
+/// Whether the key's value must not be printed.
+pub(super) fn is_masked(key: &str) -> bool {
+    match key.strip_prefix(CLIENT_TABLE) {
+        Some(name) => !SHOWN_SETTINGS.contains(&name.trim_start_matches('.')),
+        None => is_secret(key),
+    }
+}
 
 /// Stands where a secret would be printed.
 pub(super) const MASK: &str = "***";

@@ -8,7 +8,10 @@ use super::faults::{Fault, Origin};
 
 /// What every environment variable of Lifetide's begins with. The two underscores keep it apart
 /// from what Kubernetes sets for a service that is called `lifetide`.
-pub const ENVIRONMENT_PREFIX: &str = "LIFETIDE__";
+pub(super) const ENVIRONMENT_PREFIX: &str = "LIFETIDE__";
+
+/// What a variable begins with whose writer may have meant [`ENVIRONMENT_PREFIX`].
+pub const NEAR_PREFIX: &str = "LIFETIDE_";
 
 /// The sections of the file.
 const SECTIONS: [&str; 6] = ["kafka", "processing", "model", "churn", "segments", "http"];
@@ -35,6 +38,8 @@ pub(super) struct Entry {
 pub(super) struct Layers {
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) faults: Vec<Fault>,
+    /// The file could not be read as TOML: what else is missing may stand in it.
+    pub(super) is_broken: bool,
 }
 
 impl Layers {
@@ -83,6 +88,7 @@ impl Layers {
                 let line = 1 + before.matches('\n').count();
                 let remedy = format!("not TOML: {}", error.message().replace('\n', ", "));
                 self.faults.push(Fault::new("line", &line.to_string(), origin, remedy));
+                self.is_broken = true;
             }
         }
     }
@@ -111,6 +117,23 @@ impl Layers {
             self.put(format!("{key}.{name}"), value, None, origin);
         }
     }
+}
+
+/// The name to write instead of this variable, if it is a key of ours but for its underscores: one
+/// is not enough, and nothing would say so. What else begins alike is somebody else's.
+pub(super) fn variable_meant<'a>(
+    variable: &str,
+    mut known: impl Iterator<Item = &'a str>,
+) -> Option<String> {
+    let path = variable.strip_prefix(NEAR_PREFIX).filter(|path| !path.starts_with('_'))?;
+    let flat = path.replace("__", "_").to_ascii_lowercase();
+    let is_in = |table: &str| flat.starts_with(&(table.replace('.', "_") + "_"));
+    let key = match FREE_TABLES.iter().find(|table| is_in(table)) {
+        Some(table) => format!("{table}.{}", flat.get(table.len() + 1..)?),
+        None => known.find(|key| key.replace('.', "_") == flat)?.to_owned(),
+    };
+    let variable = key.replace('.', "__").to_ascii_uppercase();
+    Some(ENVIRONMENT_PREFIX.to_owned() + &variable)
 }
 
 /// `KAFKA__BROKERS` as `kafka.brokers`. librdkafka's own names have dots, which a variable cannot:

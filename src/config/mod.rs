@@ -31,7 +31,7 @@ use crate::churn::Tier;
 use crate::money::{Currency, Rates};
 
 pub use faults::{ConfigFaults, Fault, Misuse, Origin};
-pub use layers::ENVIRONMENT_PREFIX;
+pub use layers::NEAR_PREFIX;
 
 use layers::Layers;
 use read::Reader;
@@ -247,7 +247,8 @@ pub struct File<'a> {
 pub struct Sources<'a> {
     /// The file, if there is one.
     pub file: Option<File<'a>>,
-    /// Environment variables; those that do not begin with `LIFETIDE__` are ignored.
+    /// Environment variables. Those that begin with `LIFETIDE__` are keys; one that names a key
+    /// with fewer underscores is a fault; all others are ignored.
     pub environment: Vec<(String, String)>,
     /// `section.key=value` arguments; the last one of a key counts.
     pub sets: &'a [String],
@@ -264,14 +265,19 @@ pub struct Sources<'a> {
 /// # Errors
 /// All that is wrong, at once.
 pub fn load(sources: &Sources<'_>) -> Result<Config, ConfigFaults> {
-    let (config, reader) = read_all(sources);
+    let layers = Layers::from_sources(sources);
+    if layers.is_broken {
+        return Err(ConfigFaults(layers.faults));
+    }
+    let (config, reader) = read_all(layers, sources);
     let faults = reader.finish();
     if faults.is_empty() { Ok(config) } else { Err(ConfigFaults(faults)) }
 }
 
-fn read_all(sources: &Sources<'_>) -> (Config, Reader) {
-    let mut reader = Reader::new(Layers::from_sources(sources));
+fn read_all(layers: Layers, sources: &Sources<'_>) -> (Config, Reader) {
+    let mut reader = Reader::new(layers);
     let config = sections::read(&mut reader, sources);
     rules::check(&config, &mut reader, sources.purpose);
+    reader.check_environment(&sources.environment);
     (config, reader)
 }

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::faults::{Fault, Origin, nearest};
-use super::layers::{Entry, FREE_TABLES, Layers, is_table};
+use super::layers::{Entry, FREE_TABLES, Layers, is_table, variable_meant};
 
 /// Reads values out of the layers and remembers which keys exist and what was wrong.
 pub(super) struct Reader {
@@ -106,6 +106,17 @@ impl Reader {
             self.faults.push(Fault::new(key, &entry.text(), entry.origin.clone(), remedy));
         }
         self.faults
+    }
+
+    /// Notes variables of the environment that nearly are ours, once all keys were asked for.
+    pub(super) fn check_environment(&mut self, environment: &[(String, String)]) {
+        for (variable, value) in environment {
+            if let Some(meant) = variable_meant(variable, self.known.iter().copied()) {
+                let origin = Origin::Environment(variable.clone());
+                let remedy = format!("it is not read so; write `{meant}`, or unset it");
+                self.faults.push(Fault::new(variable, value, origin, remedy));
+            }
+        }
     }
 
     /// Every key that has been asked for.

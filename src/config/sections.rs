@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
-use super::faults::MASK;
+use super::faults::{MASK, is_masked};
 use super::layers::Entry;
 use super::read::{Reader, plain_name};
 use super::rules::refused_client_setting;
@@ -130,7 +130,9 @@ fn client(reader: &mut Reader, check: fn(&str, &str) -> Result<(), String>) -> C
         match check(name, &value) {
             Ok(()) => Ok(value),
             // librdkafka quotes the value that it refuses, and it may be a secret.
-            Err(reason) if value.is_empty() => Err(reason),
+            Err(reason) if value.is_empty() || !is_masked(&format!("kafka.client.{name}")) => {
+                Err(reason)
+            }
             Err(reason) => Err(reason.replace(&value, MASK)),
         }
     });

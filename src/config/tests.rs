@@ -39,7 +39,8 @@ fn check(set: &str, expect: &str) {
 
 #[test]
 fn the_reference_file_shows_every_key_with_its_default() {
-    let (config, reader) = read_all(&sources(REFERENCE, &[], &[]));
+    let sources = sources(REFERENCE, &[], &[]);
+    let (config, reader) = read_all(Layers::from_sources(&sources), &sources);
     let known = reader.known().clone();
     assert_eq!(reader.finish(), []);
     assert_eq!(config, load_file("").unwrap());
@@ -286,4 +287,48 @@ fn a_public_address_needs_a_token_where_customers_are_served() {
 fn a_file_that_is_not_toml_is_named_with_its_line() {
     let text = load_file("[kafka]\nbrokers = \n").unwrap_err().to_string();
     assert!(text.starts_with("`line` is `2` (from `test.toml`): not TOML"), "{text}");
+}
+
+#[test]
+fn a_variable_with_too_few_underscores_is_named_and_others_are_left_alone() {
+    let faults = |variable: &str| match load(&sources("", &[(variable, "x")], &[])) {
+        Ok(_) => Vec::new(),
+        Err(ConfigFaults(faults)) => faults,
+    };
+    for (variable, meant) in [
+        ("LIFETIDE_KAFKA_BROKERS", "LIFETIDE__KAFKA__BROKERS"),
+        ("LIFETIDE_KAFKA__GROUP_ID", "LIFETIDE__KAFKA__GROUP_ID"),
+        ("LIFETIDE_HTTP_TOKEN_FILE", "LIFETIDE__HTTP__TOKEN_FILE"),
+        ("LIFETIDE_PROCESSING_RATES_EUR", "LIFETIDE__PROCESSING__RATES__EUR"),
+    ] {
+        let [fault] = &faults(variable)[..] else { panic!("{variable}") };
+        assert!(fault.remedy.contains(&format!("`{meant}`")), "{fault}");
+    }
+    let [password] = &faults("LIFETIDE_KAFKA_CLIENT_SASL_PASSWORD")[..] else { panic!() };
+    assert_eq!(password.value, "***");
+    assert!(password.remedy.contains("`LIFETIDE__KAFKA__CLIENT__SASL_PASSWORD`"), "{password}");
+    for variable in ["LIFETIDE_PORT", "LIFETIDE_HTTP_PORT", "LIFETIDE_PROPERTY_CASES"] {
+        assert_eq!(faults(variable), []);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_the_only_fault() {
+    let mut sources = sources("[kafka\nbrokers = \"a:1\"", &[], &[]);
+    sources.purpose = Purpose::Cluster;
+    let faults = load(&sources).unwrap_err().0;
+    let [fault] = &faults[..] else { panic!("{faults:?}") };
+    assert_eq!((&*fault.key, &*fault.value), ("line", "1"));
+}
+
+#[test]
+fn only_what_may_be_a_secret_of_the_client_is_masked() {
+    for (set, shown) in [
+        ("kafka.client.sasl.password", "***"),
+        ("kafka.client.no.such", "***"),
+        ("kafka.client.debug", "v"),
+    ] {
+        let fault = Fault::new(set, "v", Origin::Set, "");
+        assert_eq!(fault.value, shown, "{set}");
+    }
 }
