@@ -1,8 +1,8 @@
 //! Everything that speaks to Kafka: `lane` puts the parts together; `source` and `callbacks` read,
 //! `sink` commits through a `writer`, `steward` and `restore` ask and read back beside them, and
 //! `watchdog` judges whether partitions come on. Each blocking call of librdkafka is made on a
-//! thread of our own: no futures, no wakers that could be lost. `feed`, `tail` and `embedded` are no
-//! part of a lane: a producer, a reader and a broker for `demo`. Nor is `repartition`, with
+//! thread of our own: no futures, no wakers that could be lost. `feed`, `tail` and `embedded` are
+//! no part of a lane: a producer, a reader and a broker for `demo`. Nor is `repartition`, with
 //! `placement` and `span`: it moves state between two runs.
 
 pub mod admin;
