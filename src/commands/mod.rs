@@ -5,6 +5,7 @@ mod against;
 pub mod check;
 pub mod completions;
 pub mod demo;
+mod reading;
 pub mod repartition;
 pub mod replay;
 pub mod run;

@@ -3,24 +3,22 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Write, stderr, stdout};
+use std::io::{self, BufWriter, Write, stdout};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use compact_str::CompactString;
 
 use super::against::Against;
-use super::{Misuse, Outcome, load_config, printed, progress};
+use super::reading::{self, Source};
+use super::{Misuse, Outcome, load_config, printed};
 use crate::calendar::Day;
 use crate::cli;
 use crate::config::Purpose;
-use crate::history::{BadRow, History, Options, Order, Row, Tally};
+use crate::history::{Options, Order, Row, Tally};
 use crate::pipeline::Pipeline;
 use crate::plan::{Plan, read_model};
 use crate::replay::{Replay, Signal, score};
-
-/// Bad rows that are reported one by one; the others are counted.
-const BAD_ROWS_SHOWN_MAX: u64 = 20;
 
 /// Recounts a history.
 ///
@@ -39,6 +37,8 @@ pub fn execute(arguments: &cli::Replay) -> Result<Outcome> {
         mapping: arguments.map.clone(),
         calendar: plan.rules.calendar.clone(),
         intake: plan.rules.intake.clone(),
+        recorded_at_ms: None,
+        row_id_suffix: String::new(),
         until,
     };
     let (rows, history) = read(arguments, options)?;
@@ -81,33 +81,15 @@ fn refuse_shared_files(arguments: &cli::Replay) -> Result<(), Misuse> {
 }
 
 fn read(arguments: &cli::Replay, options: Options) -> Result<(Vec<Row>, Tally)> {
-    let name = arguments.input.display();
-    let file = File::open(&arguments.input).with_context(|| format!("failed to open `{name}`"))?;
-    let n_bytes = file.metadata().map_or(0, |metadata| metadata.len());
-    let mut history = History::open(file, options).with_context(|| format!("`{name}`"))?;
-    let bar = progress(n_bytes, "reading {bar:40} {bytes}/{total_bytes} {eta}");
+    let name = &arguments.input.display().to_string();
+    let input = File::open(&arguments.input).with_context(|| format!("failed to open `{name}`"))?;
+    let n_bytes = input.metadata().map_or(0, |metadata| metadata.len());
     let order = match arguments.order {
         cli::Order::Time => Order::Time,
         cli::Order::File => Order::File,
     };
-    let mut first_bad = None;
-    let mut n_bad = 0;
-    let mut report = |bad: BadRow| {
-        n_bad += 1;
-        if n_bad <= BAD_ROWS_SHOWN_MAX {
-            bar.suspend(|| writeln!(stderr(), "skipped {bad}").ok());
-        }
-        first_bad.get_or_insert(bad);
-    };
-    let rows = history.read_all(order, &mut report, |n_bytes| bar.set_position(n_bytes))?;
-    bar.finish_and_clear();
-    if n_bad > BAD_ROWS_SHOWN_MAX {
-        writeln!(stderr(), "skipped {} further rows", n_bad - BAD_ROWS_SHOWN_MAX).ok();
-    }
-    if let Some(bad) = first_bad.filter(|_| arguments.strict) {
-        bail!("`{name}` has `{n_bad}` rows that cannot be read, the first: {bad}");
-    }
-    Ok((rows, history.tally().clone()))
+    let source = Source { input, name, n_bytes, is_strict: arguments.strict };
+    reading::read(source, options, order)
 }
 
 /// What came of the events.
@@ -157,13 +139,7 @@ fn write(
 
 fn summarise(played: &Played, file: &Tally) -> io::Result<()> {
     let mut out = stdout().lock();
-    writeln!(out, "{:>10} rows", file.n_rows)?;
-    for (reason, count) in &file.n_bad {
-        writeln!(out, "{count:>10}   skipped: {reason}")?;
-    }
-    if file.n_after_until > 0 {
-        writeln!(out, "{:>10}   after --until", file.n_after_until)?;
-    }
+    reading::summarise(&mut out, file)?;
     writeln!(out, "{:>10} events", played.events)?;
     if played.duplicates > 0 {
         writeln!(out, "{:>10}   duplicates", played.duplicates)?;

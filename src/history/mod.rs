@@ -6,12 +6,14 @@
 //! | `mapping` | which column holds which field (`--map`) |
 //! | `csv_rows`, `json_rows` | the values of each row, by field |
 //! | `time` | local dates and times to instants |
+//! | `fingerprint` | what tells two histories apart |
 //! | `row` | fills in what a history leaves out, then has `event::decode` judge the row |
 //!
 //! It reads what it is given and does no other I/O: it opens no file, prints nothing, keeps no
-//! clock. Called by `replay`.
+//! clock. Called by `replay` and `import`.
 
 mod csv_rows;
+mod fingerprint;
 mod json_rows;
 mod mapping;
 mod row;
@@ -25,6 +27,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use thiserror::Error;
 
+pub use fingerprint::Hashing;
 pub use mapping::{Field, Mapping, MappingError};
 
 use crate::calendar::{Calendar, Day};
@@ -45,6 +48,11 @@ pub struct Options {
     pub calendar: Calendar,
     /// The currency of rows that name none, and the others that are known.
     pub intake: Intake,
+    /// When the rows become records, in epoch milliseconds, if they do: rows dated too far ahead of
+    /// that are bad.
+    pub recorded_at_ms: Option<i64>,
+    /// What follows the row's number in the id of a row that names none.
+    pub row_id_suffix: String,
     /// The last day whose rows are wanted; later ones are read and counted only.
     pub until: Option<Day>,
 }
@@ -153,8 +161,8 @@ impl<R: Read> History<R> {
         };
         Ok(Self {
             rows,
-            builder: Builder::new(options.calendar, options.intake),
             until: options.until,
+            builder: Builder::new(options),
             tally: Tally::default(),
             has_failed: false,
         })

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::io::Write;
 
+use super::Options;
 use super::mapping::{Field, N_FIELDS};
 use super::time::local_ms;
 use crate::calendar::Calendar;
@@ -37,13 +38,16 @@ pub(super) type Values<'a> = [Option<Value<'a>>; N_FIELDS];
 pub(super) struct Builder {
     pub(super) calendar: Calendar,
     pub(super) intake: Intake,
+    recorded_at_ms: Option<i64>,
+    row_id_suffix: String,
     /// The row as the JSON object that a producer would have sent.
     json: Vec<u8>,
 }
 
 impl Builder {
-    pub(super) fn new(calendar: Calendar, intake: Intake) -> Self {
-        Self { calendar, intake, json: Vec::new() }
+    pub(super) fn new(options: Options) -> Self {
+        let Options { calendar, intake, recorded_at_ms, row_id_suffix, .. } = options;
+        Self { calendar, intake, recorded_at_ms, row_id_suffix, json: Vec::new() }
     }
 
     /// The event of the `n_row`-th row.
@@ -64,7 +68,8 @@ impl Builder {
             self.put(Field::Type, kind.as_str());
         }
         if values[Field::EventId.index()].is_none() {
-            self.put(Field::EventId, &format!("row-{n_row:012}"));
+            let id = format!("row-{n_row:012}{}", self.row_id_suffix);
+            self.put(Field::EventId, &id);
         }
         for field in Field::ALL {
             let Some(value) = &values[field.index()] else { continue };
@@ -83,7 +88,7 @@ impl Builder {
         let envelope = Envelope {
             payload: Some(&self.json),
             key: customer_id.map(|id| id.chars().as_bytes()),
-            timestamp_ms: None,
+            timestamp_ms: self.recorded_at_ms,
         };
         decode(envelope, &self.intake)
     }

@@ -18,6 +18,8 @@ fn options(map: &str) -> Options {
         mapping: Mapping::parse(map).unwrap(),
         calendar: Calendar::new(TimeZone::get("Europe/Berlin").unwrap()),
         intake: Intake { currency, rates: Rates::default(), future_skew_max_ms: None },
+        recorded_at_ms: None,
+        row_id_suffix: String::new(),
         until: None,
     }
 }

@@ -2,8 +2,9 @@
 //! `sink` commits through a `writer`, `steward` and `restore` ask and read back beside them, and
 //! `watchdog` judges whether partitions come on. Each blocking call of librdkafka is made on a
 //! thread of our own: no futures, no wakers that could be lost. `feed`, `tail` and `embedded` are
-//! no part of a lane: a producer, a reader and a broker for `demo`. Nor is `repartition`, with
-//! `placement` and `span`: it moves state between two runs.
+//! no part of a lane: a producer, a reader and a broker for `demo`. Nor are `span`, `scan` and
+//! `mover`, with which commands read and write topics, and `repartition` with `placement`, which
+//! moves state between two runs.
 
 pub mod admin;
 mod callbacks;
@@ -12,11 +13,13 @@ mod cover;
 pub mod embedded;
 pub mod feed;
 pub mod lane;
+pub mod mover;
 mod ownership;
 mod placement;
 mod refusal;
 pub mod repartition;
 mod restore;
+pub mod scan;
 mod sink;
 mod source;
 pub mod span;

@@ -1,5 +1,5 @@
 //! What must be true of the topics before a lane or a command starts. `check` says more; this is
-//! what a start cannot do without. Called by `service`, `span` and `repartition`.
+//! what a start cannot do without. Called by `service`, `span`, `repartition` and `import`.
 
 use super::admin::Asker;
 use super::clients;

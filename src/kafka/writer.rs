@@ -1,6 +1,6 @@
 //! A transactional producer: begin, send, drain, offsets, commit, abort. Each call is made again
 //! while librdkafka says that this is right, until a deadline; what remains is one of two verbs. It
-//! does not decide what belongs together. Used by `sink` for a lane.
+//! does not decide what belongs together. Used by `sink` for a lane and by `mover` for commands.
 
 use std::borrow::Borrow;
 use std::thread;
@@ -34,17 +34,17 @@ const COMMIT_TIMEOUTS: u64 = 3;
 
 /// A record with the name of its topic.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Addressed<'a> {
+pub struct Addressed<'a> {
     /// The topic.
-    pub(super) topic: &'a str,
+    pub topic: &'a str,
     /// The partition; absent where the key chooses it.
-    pub(super) partition: Option<i32>,
+    pub partition: Option<i32>,
     /// The record's key.
-    pub(super) key: Option<&'a [u8]>,
+    pub key: Option<&'a [u8]>,
     /// The record's value; absent for a tombstone.
-    pub(super) value: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
     /// The record's headers.
-    pub(super) headers: &'a [(String, Option<Vec<u8>>)],
+    pub headers: &'a [(String, Option<Vec<u8>>)],
 }
 
 /// A producer that has been initialised, and so has fenced whoever had its identity.

@@ -6,6 +6,7 @@ pub mod dead_letter;
 pub mod erased;
 pub mod marker;
 mod object;
+pub mod redriven;
 pub mod score;
 pub mod signal;
 pub mod wire;

@@ -161,7 +161,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         module: "history",
         modules: &[&["calendar", "money", "event"]],
-        crates: &["csv", "jiff", "serde", "serde_json", "thiserror"],
+        crates: &["csv", "jiff", "serde", "serde_json", "thiserror", "xxhash_rust"],
         std: Std::Without(&["env", "fs", "net", "process", "thread", "time"]),
     },
     Row {
