@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::execute(&arguments),
         Command::Replay(arguments) => commands::replay::execute(&arguments),
         Command::Demo(arguments) => commands::demo::execute(&arguments),
+        Command::Import(arguments) => commands::import::execute(&arguments),
+        Command::Redrive(arguments) => commands::redrive::execute(&arguments),
         Command::Repartition(arguments) => commands::repartition::execute(&arguments),
         Command::Simulate(arguments) => commands::simulate::execute(&arguments),
         Command::Completions { shell } => commands::completions::execute(shell),

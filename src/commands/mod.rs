@@ -5,7 +5,9 @@ mod against;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod import;
 mod reading;
+pub mod redrive;
 pub mod repartition;
 pub mod replay;
 pub mod run;
@@ -16,12 +18,14 @@ use std::fs;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{self, Config, ConfigFaults, File, NEAR_PREFIX, Purpose, Sources};
 use crate::kafka::admin;
+use crate::lifecycle::Shutdown;
 
 pub use crate::config::Misuse;
 
@@ -74,6 +78,22 @@ fn printed(printed: io::Result<()>, outcome: Outcome) -> Result<Outcome> {
         }
         Ok(()) | Err(_) => Ok(outcome),
     }
+}
+
+/// What a shutdown may take before the process ends without waiting; the contract says 30 s.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// Runs `work` on this thread, and asks it to stop on SIGTERM or Ctrl-C.
+fn until_signalled<T>(work: impl FnOnce(&Shutdown) -> Result<T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")?;
+    let shutdown = Shutdown::new();
+    let _entered = runtime.enter();
+    runtime.spawn(shutdown.on_signals(GRACE).context("signals cannot be heard")?);
+    work(&shutdown)
 }
 
 /// A bar on a terminal, nothing in a pipe.

@@ -1,10 +1,8 @@
 //! `lifetide run`: the processor, until SIGTERM. Thin: `service` does the work.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 
-use super::{Outcome, load_config};
+use super::{GRACE, Outcome, load_config};
 use crate::cli;
 use crate::config::Purpose;
 use crate::engine::rebuild::OnLoss;
@@ -12,9 +10,6 @@ use crate::http;
 use crate::lifecycle::Shutdown;
 use crate::plan::Plan;
 use crate::service::Service;
-
-/// What a shutdown may take before the process ends without waiting; the contract says 30 s.
-const GRACE: Duration = Duration::from_secs(25);
 
 /// Runs the processor.
 ///

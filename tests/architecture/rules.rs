@@ -207,7 +207,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         module: "cli",
-        modules: &[&["history"]],
+        modules: &[&["event", "history"]],
         crates: &["clap", "clap_complete", "jiff", "tracing_subscriber"],
         std: Std::Without(&["fs", "io", "process", "thread"]),
     },

@@ -7,6 +7,7 @@
 //! input more partitions, `restore` takes state away, `secure` gives it a user with few rights, and
 //! `stall` lets records wait while nothing fails; `equality` says what must hold all the same, by
 //! the recounts of `replay` and of `recount`, and `audit` does for runs that are too long for it.
+//! `import` and `redrive` disturb the commands that move records.
 
 #[cfg(test)]
 mod audit;
@@ -17,11 +18,15 @@ mod broker_rules;
 #[cfg(test)]
 mod equality;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod recount;
+#[cfg(test)]
+mod redrive;
 #[cfg(test)]
 mod repartition;
 #[cfg(test)]

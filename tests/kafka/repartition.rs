@@ -88,7 +88,7 @@ fn scores_are_the_same_after_a_repartition_that_was_killed_once() {
     // One record a request: slow enough to be met at work.
     let slow = ["--write", "--set", "kafka.client.batch.num.messages=1"];
     let ends = deployment.topics.end_offsets(&state);
-    let mut killed = deployment.start("repartition", &slow);
+    let mut killed = deployment.start(deployment.command("repartition", &slow), "killed.log");
     wait_until("the repartition to write", DEADLINE, || {
         killed.assert_runs();
         let now = deployment.topics.end_offsets(&state);

@@ -135,9 +135,9 @@ file = '{MODEL}'
         command
     }
 
-    /// Starts such a command as a process of its own.
-    pub(crate) fn start(&self, name: &str, arguments: &[&str]) -> Process {
-        Process::start(&mut self.command(name, arguments), &self.dir.path().join(unique(name)))
+    /// A process of [`Deployment::command`], its output in a log of this name.
+    pub(crate) fn start(&self, mut command: Command, log: &str) -> Process {
+        Process::start(&mut command, &self.dir.path().join(log))
     }
 
     /// Writes lines to a file of this name.

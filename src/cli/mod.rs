@@ -1,94 +1,25 @@
 //! The command line: what can be said, and what `--help` answers. No work is done here.
 //! Parsed by `main`, which hands each command's arguments to `commands`.
 
+mod help;
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jiff::SignedDuration;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use tracing_subscriber::EnvFilter;
 
+use crate::event::Reason;
 use crate::history::Mapping;
-
-/// Exit codes, for the end of every help page.
-const EXIT_CODES: &str = "\
-Exit codes:
-  0   done
-  1   failed
-  64  bad usage or configuration";
-
-const TOP_EXAMPLES: &str = "\
-Examples:
-  lifetide demo --duration 20s
-      see it work, with nothing installed
-  lifetide replay --input orders.csv --map customer_id=customer,occurred_at=date,amount=total
-      score an order history without Kafka
-  lifetide check --config lifetide.toml --create-topics
-      prepare a cluster, and hear what is wrong with it
-  lifetide run --config lifetide.toml
-      process events, exactly once, until SIGTERM
-
-Exit codes:
-  0   done
-  1   failed
-  64  bad usage or configuration";
-
-const DEMO_EXAMPLES: &str = "\
-Examples:
-  lifetide demo --duration 20s
-  lifetide demo --seed 7 --listen 127.0.0.1:9500
-      another shop, on another port; meanwhile:
-      curl http://127.0.0.1:9500/customers/c000000
-
-The broker is librdkafka's mock inside this process: it shows what Lifetide does, and proves
-nothing about durability or exactness.
-
-Exit codes:
-  0   done
-  1   failed
-  64  bad usage or configuration";
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  lifetide run --config lifetide.toml
-  lifetide run --config lifetide.toml --set processing.workers=4
-  LIFETIDE__KAFKA__BROKERS=kafka-1:9092 lifetide run --config lifetide.toml
-  lifetide run --config lifetide.toml --accept-loss
-      once, after a start was refused and its sentence has been read
-
-It stops within 30 s of SIGTERM or Ctrl-C, its last transaction committed or aborted, and keeps its
-partitions for a restart within `kafka.session_timeout_ms`. SIGUSR1 stops it for good: others have
-its partitions at once.
-
-Exit codes:
-  0   stopped as asked
-  1   failed; a restart goes on where the last commit ended
-  64  bad usage or configuration";
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  lifetide check --config lifetide.toml
-  lifetide check --config lifetide.toml --create-topics --partitions 24
-
-Exit codes:
-  0   nothing is wrong, or warnings only
-  1   something must be mended first
-  64  bad usage or configuration";
-
-const REPLAY_EXAMPLES: &str = "\
-Examples:
-  lifetide replay --input orders.csv --scores scores.jsonl
-  lifetide replay --input orders.csv --map customer_id=id,occurred_at=date,amount=total \\
-      --until 2026-06-30 --model model.toml --scores scores.jsonl --signals signals.jsonl
-  lifetide replay --input events.jsonl --against topic-scores.jsonl
-      recount what a topic holds, and print the differences
-
-Exit codes:
-  0   done
-  1   failed: a row under --strict, a difference under --against, a file
-  64  bad usage or configuration";
+use help::{
+    CHECK_EXAMPLES, DEMO_EXAMPLES, EXIT_CODES, IMPORT_EXAMPLES, REDRIVE_EXAMPLES, REPLAY_EXAMPLES,
+    RUN_EXAMPLES, TOP_EXAMPLES,
+};
 
 /// Customer lifetime value and churn signals from a checkout stream on Kafka, exactly once.
 ///
@@ -128,6 +59,12 @@ pub enum Command {
     /// minutes).
     #[command(after_help = EXIT_CODES)]
     Repartition(Repartition),
+    /// Load an order history from a file into the input topic, once, however often it is started
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(Import),
+    /// Send dead letters through again, each once; a dry run unless told to send
+    #[command(after_help = REDRIVE_EXAMPLES)]
+    Redrive(Redrive),
     /// Let everything fail around the processor, run after run, and recount what is left
     #[command(after_help = EXIT_CODES)]
     Simulate(Simulate),
@@ -143,7 +80,7 @@ impl Command {
     /// What is logged where nobody says what: a demo speaks for itself.
     pub const fn log_default(&self) -> &'static str {
         match self {
-            Self::Demo(_) => "warn",
+            Self::Demo(_) | Self::Import(_) | Self::Redrive(_) => "warn",
             Self::Simulate(_) => "error",
             Self::Run(_)
             | Self::Check(_)
@@ -285,6 +222,60 @@ pub struct Replay {
     pub against: Option<PathBuf>,
 }
 
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The configuration
+    #[command(flatten)]
+    pub layers: ClusterLayers,
+    /// The history: CSV with a header, or JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Which column holds which field, as in `customer_id=id,occurred_at=date,amount=total`;
+    /// a field that is not named is in the column of its own name
+    #[arg(
+        long,
+        value_name = "FIELD=COLUMN,…",
+        value_parser = Mapping::parse,
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub map: Mapping,
+    /// Take the events up to the end of this day [default: all]
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<Date>,
+    /// Send nothing if a row cannot be used, instead of skipping it; up to 20 are reported
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// Arguments of `redrive`.
+#[derive(Debug, Args)]
+pub struct Redrive {
+    /// The configuration
+    #[command(flatten)]
+    pub layers: ClusterLayers,
+    /// Only what was refused for this reason, as in `bad_value`; may be given again
+    #[arg(long = "reason", value_name = "REASON", value_parser = reason)]
+    pub reasons: Vec<Reason>,
+    /// Only what was refused in this partition of the input; may be given again
+    #[arg(
+        long = "partition",
+        value_name = "NUMBER",
+        value_parser = clap::value_parser!(i32).range(0..)
+    )]
+    pub partitions: Vec<i32>,
+    /// Only what was refused from this instant on, as in `2026-05-01T12:00:00Z`
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+    /// Only what was refused before this instant
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Timestamp>,
+    /// Send; without it nothing is written
+    #[arg(long)]
+    pub send: bool,
+}
+
 /// The order in which `replay` takes events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Order {
@@ -300,6 +291,13 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(duration).ok().filter(|duration| !duration.is_zero()).ok_or_else(wrong)
 }
 
+fn reason(name: &str) -> Result<Reason, String> {
+    Reason::parse(name).ok_or_else(|| {
+        let names = Reason::ALL.map(Reason::as_str).join(", ");
+        format!("no event is refused for it; the reasons are {names}")
+    })
+}
+
 fn log_rules(text: &str) -> Result<String, String> {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
     let is_word = |rule: &str| rule.bytes().all(|byte| byte.is_ascii_alphabetic());
@@ -312,86 +310,4 @@ fn log_rules(text: &str) -> Result<String, String> {
     }
     EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
     Ok(text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-    use clap::error::ErrorKind;
-
-    use super::*;
-
-    #[test]
-    fn a_log_level_is_a_level_and_a_rule_names_its_module() {
-        for rules in ["info", "WARN", "info,lifetide::engine=debug", "lifetide=trace,off"] {
-            assert_eq!(log_rules(rules), Ok(rules.to_owned()));
-        }
-        for rules in ["loud", "info,debgu"] {
-            assert!(log_rules(rules).unwrap_err().contains("is no level"), "{rules}");
-        }
-    }
-
-    fn parse(line: &str) -> Result<Cli, ErrorKind> {
-        Cli::try_parse_from(line.split(' ')).map_err(|error| error.kind())
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn only_run_and_check_need_a_configuration() {
-        for line in ["lifetide run", "lifetide check"] {
-            assert_eq!(parse(line).unwrap_err(), ErrorKind::MissingRequiredArgument, "{line}");
-        }
-        for line in ["lifetide demo", "lifetide replay --input a", "lifetide completions bash"] {
-            assert!(parse(line).is_ok(), "{line}");
-        }
-    }
-
-    #[test]
-    fn arguments_are_read_as_they_are_documented() {
-        let line = "lifetide replay --input a.csv --map customer_id=id,occurred_at=date \
-                    --until 1998-06-30 --order file --strict \
-                    --set model.file=m.toml --set processing.workers=2 --log debug";
-        let Ok(Cli { command: Command::Replay(replay), log }) = parse(line) else {
-            panic!("{line} is not read as a replay");
-        };
-        assert_eq!(replay.until, Some(Date::constant(1998, 6, 30)));
-        assert_eq!((replay.order, replay.strict, replay.sets.len()), (Order::File, true, 2));
-        assert_eq!(log.as_deref(), Some("debug"));
-    }
-
-    #[test]
-    fn a_value_that_cannot_be_meant_is_refused() {
-        for line in [
-            "lifetide demo --duration 0s",
-            "lifetide demo --duration=-3s",
-            "lifetide demo --duration soon",
-            "lifetide demo --listen 9464",
-            "lifetide demo --log lifetide=loud",
-            "lifetide replay --input a --map customer=id",
-            "lifetide replay --input a --map amount",
-            "lifetide replay --input a --until 1998-02-30",
-            "lifetide check --config a --create-topics --partitions 0",
-        ] {
-            let kind = parse(line).expect_err(line);
-            assert_eq!(kind, ErrorKind::ValueValidation, "{line}");
-        }
-        let kind = parse("lifetide check --config a --partitions 3").unwrap_err();
-        assert_eq!(kind, ErrorKind::MissingRequiredArgument);
-        for other in ["--scores s", "--signals s"] {
-            let kind = parse(&format!("lifetide replay --input a --against b {other}"));
-            assert_eq!(kind.unwrap_err(), ErrorKind::ArgumentConflict, "{other}");
-        }
-    }
-
-    #[test]
-    fn a_duration_has_a_unit() {
-        for (text, seconds) in [("20s", 20), ("2m", 120), ("1h 30m", 5_400)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
-        }
-        assert!(duration("20").is_err());
-    }
 }

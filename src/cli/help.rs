@@ -1,0 +1,112 @@
+//! What the help pages say below the options: examples and exit codes. Text alone. Used by `cli`.
+
+/// Exit codes, for the end of every help page.
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   failed
+  64  bad usage or configuration";
+
+pub(super) const TOP_EXAMPLES: &str = "\
+Examples:
+  lifetide demo --duration 20s
+      see it work, with nothing installed
+  lifetide replay --input orders.csv --map customer_id=customer,occurred_at=date,amount=total
+      score an order history without Kafka
+  lifetide check --config lifetide.toml --create-topics
+      prepare a cluster, and hear what is wrong with it
+  lifetide run --config lifetide.toml
+      process events, exactly once, until SIGTERM
+  lifetide import --config lifetide.toml --input orders.csv
+      load years of orders into the input topic
+  lifetide redrive --config lifetide.toml --reason unknown_currency
+      see which dead letters would go through again
+
+Exit codes:
+  0   done
+  1   failed
+  64  bad usage or configuration";
+
+pub(super) const DEMO_EXAMPLES: &str = "\
+Examples:
+  lifetide demo --duration 20s
+  lifetide demo --seed 7 --listen 127.0.0.1:9500
+      another shop, on another port; meanwhile:
+      curl http://127.0.0.1:9500/customers/c000000
+
+The broker is librdkafka's mock inside this process: it shows what Lifetide does, and proves
+nothing about durability or exactness.
+
+Exit codes:
+  0   done
+  1   failed
+  64  bad usage or configuration";
+
+pub(super) const RUN_EXAMPLES: &str = "\
+Examples:
+  lifetide run --config lifetide.toml
+  lifetide run --config lifetide.toml --set processing.workers=4
+  LIFETIDE__KAFKA__BROKERS=kafka-1:9092 lifetide run --config lifetide.toml
+  lifetide run --config lifetide.toml --accept-loss
+      once, after a start was refused and its sentence has been read
+
+It stops within 30 s of SIGTERM or Ctrl-C, its last transaction committed or aborted, and keeps its
+partitions for a restart within `kafka.session_timeout_ms`. SIGUSR1 stops it for good: others have
+its partitions at once.
+
+Exit codes:
+  0   stopped as asked
+  1   failed; a restart goes on where the last commit ended
+  64  bad usage or configuration";
+
+pub(super) const CHECK_EXAMPLES: &str = "\
+Examples:
+  lifetide check --config lifetide.toml
+  lifetide check --config lifetide.toml --create-topics --partitions 24
+
+Exit codes:
+  0   nothing is wrong, or warnings only
+  1   something must be mended first
+  64  bad usage or configuration";
+
+pub(super) const REPLAY_EXAMPLES: &str = "\
+Examples:
+  lifetide replay --input orders.csv --scores scores.jsonl
+  lifetide replay --input orders.csv --map customer_id=id,occurred_at=date,amount=total \\
+      --until 2026-06-30 --model model.toml --scores scores.jsonl --signals signals.jsonl
+  lifetide replay --input events.jsonl --against topic-scores.jsonl
+      recount what a topic holds, and print the differences
+
+Exit codes:
+  0   done
+  1   failed: a row under --strict, a difference under --against, a file
+  64  bad usage or configuration";
+
+pub(super) const IMPORT_EXAMPLES: &str = "\
+Examples:
+  lifetide import --config lifetide.toml --input orders.csv \\
+      --map customer_id=id,occurred_at=date,amount=total
+  lifetide import --config lifetide.toml --input orders.csv --until 2026-06-30 --strict
+
+The events go in order of time; set `churn.signals_from` to now before the processor reads them.
+Stopped or killed, the same command goes on where the last commit ended; finished, it sends nothing.
+
+Exit codes:
+  0   all is in the topic
+  1   failed or stopped; the same command goes on there
+  64  bad usage or configuration";
+
+pub(super) const REDRIVE_EXAMPLES: &str = "\
+Examples:
+  lifetide redrive --config lifetide.toml
+      count what could be sent again, and show why it was refused
+  lifetide redrive --config lifetide.toml --reason unknown_currency --reason future --send
+  lifetide redrive --config lifetide.toml --partition 3 --since 2026-05-01T00:00:00Z --send
+
+A letter is sent once, whatever the filters of earlier runs were. Those of erased customers, and
+those that were cut to fit a message, stay where they are.
+
+Exit codes:
+  0   done
+  1   failed or stopped; the same command sends the rest
+  64  bad usage or configuration";
