@@ -35,6 +35,8 @@ pub(crate) struct Outcome<'a> {
     scores: Vec<Record>,
     signals: Vec<Record>,
     state: Vec<Record>,
+    /// How far silence was judged after the last event, if it was.
+    until_ms: Option<i64>,
 }
 
 impl<'a> Outcome<'a> {
@@ -48,7 +50,13 @@ impl<'a> Outcome<'a> {
     pub(crate) fn read_moved(deployment: &'a Deployment, load: &'a Load) -> Outcome<'a> {
         let read = |kind: &str| deployment.topics.read_all(&deployment.topic(kind));
         let (input, scores) = (read("events"), read("scores"));
-        Outcome { deployment, load, input, scores, signals: read("signals"), state: read("state") }
+        let (signals, state) = (read("signals"), read("state"));
+        Outcome { deployment, load, input, scores, signals, state, until_ms: None }
+    }
+
+    /// After a silence that has fired all timers up to this time.
+    pub(crate) fn after_silence(self, until_ms: i64) -> Outcome<'a> {
+        Outcome { until_ms: Some(until_ms), ..self }
     }
 
     /// What is true of any run.
@@ -101,8 +109,13 @@ impl<'a> Outcome<'a> {
             let Some(reason) = self.reason(record) else { continue };
             let found = letters.remove(&(record.partition, record.offset));
             let found = found.unwrap_or_else(|| panic!("no letter about {record:?}"));
-            assert_eq!((&found.key, &found.payload), (&record.key, &record.payload));
             let origin = letter(&found).read().unwrap();
+            if origin.is_whole {
+                assert_eq!((&found.key, &found.payload), (&record.key, &record.payload));
+            } else {
+                assert!(is_start(found.key.as_ref(), record.key.as_ref()));
+                assert!(is_start(found.payload.as_ref(), record.payload.as_ref()));
+            }
             assert_eq!(origin.rejection.reason.as_str(), reason, "{record:?}");
             assert_eq!(origin.topic, self.deployment.topic("events"));
         }
@@ -142,6 +155,9 @@ impl<'a> Outcome<'a> {
         let (config, topic) = (self.deployment.config(), self.deployment.topic("events"));
         let mut recounter = Recounter::new(&config, &topic, n_partitions, Emit::Event);
         self.input.iter().for_each(|record| recounter.take(record));
+        if let Some(until_ms) = self.until_ms {
+            recounter.fall_silent(until_ms);
+        }
         let recount = recounter.finish();
         recount::compare("score", &recount.scores, &recount::by_key(&self.scores));
         recount::compare("signal", &recount.signals, &recount::by_key(&self.signals));
@@ -273,6 +289,10 @@ fn letter(record: &Record) -> DeadLetter {
         payload: record.payload.clone(),
         headers: headers.map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
     }
+}
+
+fn is_start(start: Option<&Vec<u8>>, whole: Option<&Vec<u8>>) -> bool {
+    start.zip(whole).is_some_and(|(start, whole)| whole.starts_with(start))
 }
 
 fn customer_of(event: &[u8]) -> String {

@@ -45,6 +45,7 @@ pub(crate) struct Recounter {
     engine: Engine<Memory>,
     plan: Plan,
     written: Rc<RefCell<Recount>>,
+    n_partitions: i32,
     _obeyed: Receiver<Command>,
 }
 
@@ -75,7 +76,7 @@ impl Recounter {
         let memory = Memory(Rc::clone(&written));
         let (store, shown) = (Arc::default(), Arc::clone(&metrics));
         let engine = Engine::new(options, plan.pipeline(), store, memory, shown, commands);
-        let mut recounter = Self { engine, plan, written, _obeyed: obeyed };
+        let mut recounter = Self { engine, plan, written, n_partitions, _obeyed: obeyed };
         for partition in 0..n_partitions {
             let gauges = Arc::new(metrics.own_partition(partition));
             recounter.tell(Input::Assigned { partition, epoch: 1, gauges });
@@ -96,6 +97,13 @@ impl Recounter {
         let (offset, timestamp_ms) = (record.offset, record.timestamp_ms);
         let records = vec![engine::Record { offset, timestamp_ms, decoded }];
         self.tell(Input::Records(Batch { partition: record.partition, epoch: 1, records }));
+    }
+
+    /// No more comes up to this time.
+    pub(crate) fn fall_silent(&mut self, until_ms: i64) {
+        for partition in 0..self.n_partitions {
+            self.tell(Input::Tick { partition, epoch: 1, until_ms });
+        }
     }
 
     /// What has been written in the end.

@@ -1,51 +1,23 @@
 //! A partition that stalls: a proxy holds back what the broker answers to the reader, while all
 //! else goes on, so that records wait and nothing fails. Read with `read_committed`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::equality::Outcome;
-use crate::support::broker::{Broker, free_port};
+use crate::support::cluster::{Cluster, Way};
 use crate::support::deployment::{Deployment, Instance};
 use crate::support::load::{Load, Order};
 use crate::support::process::Process;
-use crate::support::proxy::{Api, Gate, Moment, Proxy};
+use crate::support::proxy::{Api, Moment};
 use crate::support::wait_until;
 
 const SEED: u64 = 60;
 const DEADLINE: Duration = Duration::from_mins(2);
 
-/// A broker behind a proxy.
-struct Behind {
-    gate: Arc<Gate>,
-    proxy: Proxy,
-    broker: Broker,
-}
-
-impl Behind {
-    fn start() -> Option<Behind> {
-        let (port, proxy_port) = (free_port(), free_port());
-        let broker = Broker::start_with(|_| {
-            let own = "127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}";
-            let settings = format!(
-                "listeners=PROXIED://127.0.0.1:{port},PLAINTEXT://{own}\n\
-                 advertised.listeners=PROXIED://127.0.0.1:{proxy_port},PLAINTEXT://{own}\n\
-                 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,\
-                 PROXIED:PLAINTEXT\n"
-            );
-            (settings, Vec::new())
-        })?;
-        let gate = Arc::new(Gate::default());
-        let proxy = Proxy::start(proxy_port, port, Arc::clone(&gate));
-        Some(Behind { gate, proxy, broker })
-    }
-
-    /// A process whose way to the broker is the proxy.
-    fn instance(&self, deployment: &Deployment, timeout_s: u32) -> Instance {
-        let brokers = format!("kafka.brokers={}", self.proxy.address());
-        let timeout = format!("processing.stall_timeout_s={timeout_s}");
-        deployment.instance("stalls", 2).with(&[&brokers, &timeout])
-    }
+/// A process whose way to the broker is a proxy.
+fn instance(deployment: &Deployment, way: &Way, timeout_s: u32) -> Instance {
+    let timeout = format!("processing.stall_timeout_s={timeout_s}");
+    deployment.instance("stalls", 2).with(&[&timeout]).through(way)
 }
 
 /// Processes half of the load, then stalls and gets the other half.
@@ -71,14 +43,14 @@ fn wait_until_reached(
 
 #[test]
 fn a_partition_that_stalls_is_named_and_goes_on_when_it_can() {
-    let Some(behind) = Behind::start() else { return };
-    let deployment = Deployment::new(&behind.broker.address());
+    let Some(cluster) = Cluster::shared() else { return };
+    let (way, deployment) = (cluster.way(), Deployment::new(&cluster.address()));
     let load = Load::new(Order::Time, SEED);
-    let mut instance = behind.instance(&deployment, 15);
+    let mut instance = instance(&deployment, &way, 15);
     let mut process = instance.start();
     stall(&deployment, &load, &instance, &mut process);
 
-    let dam = behind.gate.dam(Api::Fetch, Moment::Reply);
+    let dam = way.gate.dam(Api::Fetch, Moment::Reply);
     deployment.feed().send(load.stream[load.stream.len() / 2..].to_vec());
     wait_until("the stall to be seen", DEADLINE, || {
         process.assert_runs();
@@ -99,14 +71,14 @@ fn a_partition_that_stalls_is_named_and_goes_on_when_it_can() {
 
 #[test]
 fn a_partition_that_stalls_for_good_ends_the_process_and_a_restart_goes_on() {
-    let Some(behind) = Behind::start() else { return };
-    let deployment = Deployment::new(&behind.broker.address());
+    let Some(cluster) = Cluster::shared() else { return };
+    let (way, deployment) = (cluster.way(), Deployment::new(&cluster.address()));
     let load = Load::new(Order::Time, SEED);
-    let mut instance = behind.instance(&deployment, 5);
+    let mut instance = instance(&deployment, &way, 5);
     let mut process = instance.start();
     stall(&deployment, &load, &instance, &mut process);
 
-    let dam = behind.gate.dam(Api::Fetch, Moment::Reply);
+    let dam = way.gate.dam(Api::Fetch, Moment::Reply);
     deployment.feed().send(load.stream[load.stream.len() / 2..].to_vec());
     let status = wait_until("the process to end", DEADLINE, || {
         process.exit_status().ok_or_else(|| process.log())

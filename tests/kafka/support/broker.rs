@@ -1,6 +1,7 @@
 //! A real Apache Kafka on free ports, its data in a directory of its own, killed with the test.
 //! It must not hold topics or clients: see `topics`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
@@ -39,21 +40,35 @@ impl Broker {
 
     /// With settings of its own, which win, and more arguments of `format`, made in its directory.
     pub(crate) fn start_with(own: impl FnOnce(&Path) -> (String, Vec<String>)) -> Option<Broker> {
+        let mut broker = Broker::format([free_port(), free_port()], |dir| {
+            let (settings, mut arguments) = own(dir);
+            arguments.push("--standalone".to_owned());
+            (settings, arguments)
+        })?;
+        broker.restart();
+        Some(broker)
+    }
+
+    /// One that has not been started yet, on ports for clients and for controllers, with more lines
+    /// of settings, which win, and more arguments of `format`.
+    pub(super) fn format(
+        ports: [u16; 2],
+        own: impl FnOnce(&Path) -> (String, Vec<String>),
+    ) -> Option<Broker> {
         let jars = jars()?;
         let dir = TempDir::with_prefix_in("kafka-", env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let (port, controller) = (free_port(), free_port());
+        let [port, controller] = ports;
         let (own_settings, own_arguments) = own(dir.path());
         let settings = (include_str!("../broker/server.properties").to_owned() + &own_settings)
             .replace("{dir}", dir.path().to_str().unwrap())
             .replace("{port}", &port.to_string())
             .replace("{controller}", &controller.to_string());
         fs::write(dir.path().join("server.properties"), settings).unwrap();
-        let mut broker = Broker { process: None, dir, jars, port, n_starts: 0 };
+        let broker = Broker { process: None, dir, jars, port, n_starts: 0 };
         let mut format = broker.java("kafka.tools.StorageTool");
-        format.args(["format", "--standalone", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"]);
-        let output = format.arg(broker.settings()).args(own_arguments).output().unwrap();
+        format.args(["format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c"]).arg(broker.settings());
+        let output = format.args(own_arguments).output().unwrap();
         assert!(output.status.success(), "failed to format the broker's directory: {output:?}");
-        broker.restart();
         Some(broker)
     }
 
@@ -86,11 +101,21 @@ impl Broker {
 
     /// Starts it on the same data and the same port, and waits until it serves.
     pub(crate) fn restart(&mut self) {
+        self.launch();
+        self.wait_until_started();
+    }
+
+    /// Starts it and does not wait.
+    pub(super) fn launch(&mut self) {
         assert!(self.process.is_none(), "the broker runs already");
         self.n_starts += 1;
         let log = self.dir.path().join(format!("server-{}.log", self.n_starts));
         let mut command = self.java("kafka.Kafka");
-        let mut process = Process::start(command.arg(self.settings()), &log);
+        self.process = Some(Process::start(command.arg(self.settings()), &log));
+    }
+
+    pub(super) fn wait_until_started(&mut self) {
+        let process = self.process.as_mut().expect("the broker was launched");
         // Not the port: it opens before the broker serves.
         wait_until("the broker to start", START_DEADLINE, || {
             if let Some(status) = process.exit_status() {
@@ -100,7 +125,6 @@ impl Broker {
             let seen = || log.lines().last().unwrap_or("an empty log").to_owned();
             log.contains("Kafka Server started").then_some(()).ok_or_else(seen)
         });
-        self.process = Some(process);
     }
 
     fn settings(&self) -> PathBuf {
@@ -117,10 +141,12 @@ impl Broker {
 }
 
 /// A port on which nobody listens, below those that the system hands to outgoing connections, so
-/// that it is still free when a killed process wants it back.
+/// that it is still free when a killed process wants it back. No two tests get the same one.
 pub(crate) fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     iter::repeat_with(|| 20_000 + u16::try_from(random() % 12_000).expect("below 12,000"))
-        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok() && given.insert(port))
         .expect("the iterator does not end")
 }
 

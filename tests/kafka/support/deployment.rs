@@ -12,6 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::broker::{free_port, unique};
+use super::cluster::Way;
 use super::process::Process;
 use super::topics::{Feed, Topics, Watch};
 use super::wait_until;
@@ -20,6 +21,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_lifetide");
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/bg-nbd.toml");
 const N_PARTITIONS: i32 = 4;
 const START_DEADLINE: Duration = Duration::from_mins(1);
+/// With restores and a session timeout of six seconds in it.
+const END_DEADLINE: Duration = Duration::from_mins(2);
 /// What `run` promises.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -114,6 +117,21 @@ file = '{MODEL}'
         self.topics.watch(&self.name, &self.topic("events"))
     }
 
+    pub(crate) fn group(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits until the group has processed all that was sent; these live meanwhile.
+    pub(crate) fn wait_for_end(&self, processes: &mut [&mut Process]) {
+        let (watch, ends) = (self.watch(), self.topics.end_offsets(&self.topic("events")));
+        wait_until("all that was sent to be processed", END_DEADLINE, || {
+            for process in &mut *processes {
+                process.assert_runs();
+            }
+            watch.has_reached(&ends)
+        });
+    }
+
     /// One process of the group, with `n_workers` lanes. Its name is its identity.
     pub(crate) fn instance(&self, name: &str, n_workers: u32) -> Instance {
         let port = free_port();
@@ -195,6 +213,11 @@ impl Instance {
         self
     }
 
+    /// Behind these proxies instead of straight at the brokers.
+    pub(crate) fn through(self, way: &Way) -> Instance {
+        self.with(&[&format!("kafka.brokers={}", way.address())])
+    }
+
     pub(crate) fn start(&mut self) -> Process {
         self.start_with(&[])
     }
@@ -215,6 +238,13 @@ impl Instance {
         command.args(self.sets.iter().flat_map(|set| ["--set", set]));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// Runs it until the group has processed all that was sent.
+    pub(crate) fn run_to_end(&mut self, deployment: &Deployment) {
+        let mut process = self.start();
+        deployment.wait_for_end(&mut [&mut process]);
+        Instance::stop(process);
     }
 
     /// Starts it again if it has ended, which it may do only as `run` says it does: exit code 1, a

@@ -10,6 +10,9 @@ const EVENTS_PER_DUPLICATE: u64 = 20;
 /// Records of each kind of poison.
 const N_POISON_OF_A_KIND: usize = 6;
 
+/// So many that each of four partitions has some.
+const N_OVERSIZE: usize = 24;
+
 /// The order in which the events are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -62,6 +65,36 @@ impl Load {
         placed.sort_by_key(|(place, _)| *place);
         let stream = placed.into_iter().map(|(_, record)| record).collect();
         Load { stream, events: sorted, poison: reasons }
+    }
+}
+
+impl Load {
+    /// Has these come before all else, with the reasons for which they must be refused.
+    pub(crate) fn put_before(&mut self, poison: Vec<(Outgoing, &'static str)>) {
+        let contents =
+            poison.iter().map(|(it, reason)| ((it.key.clone(), it.payload.clone()), *reason));
+        self.poison.extend(contents);
+        self.stream.splice(0..0, poison.into_iter().map(|(record, _)| record));
+    }
+
+    /// Records that no compression makes smaller, for many keys, which are long too.
+    pub(crate) fn oversize(
+        seed: u64,
+        payload_bytes: usize,
+        key_bytes: usize,
+    ) -> Vec<(Outgoing, &'static str)> {
+        let mut dice = Dice::new(seed);
+        let mut text = |n_bytes: usize| -> String {
+            (0..n_bytes).map(|_| char::from(b'!' + u8::try_from(dice.below(94)).unwrap())).collect()
+        };
+        let mut poison: Vec<_> = (0..N_OVERSIZE)
+            .map(|_| (record(Some(&text(128)), Some(text(payload_bytes))), "not_json"))
+            .collect();
+        poison.push((
+            record(Some(&text(key_bytes)), Some(text(payload_bytes - key_bytes))),
+            "not_json",
+        ));
+        poison
     }
 }
 

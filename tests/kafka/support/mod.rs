@@ -3,6 +3,7 @@
 
 pub(super) mod acls;
 pub(super) mod broker;
+pub(super) mod cluster;
 pub(super) mod deployment;
 pub(super) mod load;
 pub(super) mod process;

@@ -12,6 +12,8 @@ use super::wait_until;
 /// How many lines of the log a failing test shows.
 const LOG_TAIL_LINES: usize = 40;
 
+const LOG_DEADLINE: Duration = Duration::from_mins(2);
+
 /// A running process whose standard output and error go to a file.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -59,6 +61,16 @@ impl Process {
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
+    /// Freezes it where it stands.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on: it does not know that time has passed.
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
     /// How it ended, if it has.
     pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
@@ -85,6 +97,31 @@ impl Process {
 
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+    }
+
+    /// Waits until it has logged these words so many times.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&mut self, words: &str, n_times: usize) {
+        wait_until(format!("`{words}` in the log"), LOG_DEADLINE, || {
+            let log = self.log();
+            let n_found = log.matches(words).count();
+            if n_found < n_times {
+                self.assert_runs();
+                return Err(format!("{n_found} of {n_times} in\n{log}"));
+            }
+            Ok(())
+        });
+    }
+
+    /// Waits until it has ended by itself as a process does that will not go on, and has said why.
+    #[track_caller]
+    pub(crate) fn wait_for_refusal(mut self, words: &[&str]) {
+        let status = wait_until("the process to refuse", LOG_DEADLINE, || {
+            self.exit_status().ok_or_else(|| self.log())
+        });
+        let log = self.log();
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert!(words.iter().all(|words| log.contains(words)), "not all of {words:?} in\n{log}");
     }
 
     fn end(&mut self) {

@@ -61,16 +61,22 @@ impl Topics {
         config
     }
 
+    /// Replicated as the cluster does by itself.
     pub(crate) fn create(&self, topic: &str, n_partitions: i32, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client(&[]).create().unwrap();
-        let mut topic = NewTopic::new(topic, n_partitions, TopicReplication::Fixed(1));
+        let mut new = NewTopic::new(topic, n_partitions, TopicReplication::Fixed(-1));
         for (key, value) in settings {
-            topic = topic.set(key, value);
+            new = new.set(key, value);
         }
         let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let created = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
+        let created = runtime.block_on(admin.create_topics([&new], &options)).unwrap();
         assert!(created.iter().all(Result::is_ok), "failed to create a topic: {created:?}");
+        // Each node hears of it in its own time.
+        for address in self.address.split(',') {
+            let node = Topics::of(address.to_owned());
+            watermarks(&node.client(&[]).create().unwrap(), topic);
+        }
     }
 
     /// Gives a topic more partitions.
@@ -113,6 +119,34 @@ impl Topics {
         let options = AdminOptions::new();
         let changed = runtime.block_on(admin.alter_configs([&change], &options)).unwrap();
         assert!(changed.iter().all(Result::is_ok), "failed to change a topic: {changed:?}");
+    }
+
+    /// Deletes what a topic holds, as retention does.
+    pub(crate) fn delete_all(&self, topic: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.client(&[]).create().unwrap();
+        let mut offsets = TopicPartitionList::new();
+        for (partition, end) in (0..).zip(self.end_offsets(topic)) {
+            offsets.add_partition_offset(topic, partition, Offset::Offset(end)).unwrap();
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
+        let deleted = runtime.block_on(admin.delete_records(&offsets, &options)).unwrap();
+        assert!(deleted.elements().iter().all(|it| it.error().is_ok()), "{deleted:?}");
+    }
+
+    pub(crate) fn add_partitions(&self, topic: &str, n_partitions: usize) {
+        let admin: AdminClient<DefaultClientContext> = self.client(&[]).create().unwrap();
+        let more = NewPartitions::new(topic, n_partitions);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
+        let added = runtime.block_on(admin.create_partitions([&more], &options)).unwrap();
+        assert!(added.iter().all(Result::is_ok), "failed to add partitions: {added:?}");
+    }
+
+    /// How many members a group has.
+    pub(crate) fn n_members(&self, group: &str) -> usize {
+        let groups = self.group_consumer(group).fetch_group_list(Some(group), REQUEST_TIMEOUT);
+        groups.unwrap().groups().iter().map(|group| group.members().len()).sum()
     }
 
     /// Sends in order and returns when the broker has them all.
