@@ -81,3 +81,51 @@ fn who_inherits_between_a_commit_and_its_markers_waits_for_the_state() {
     outcome.check_signals_of_replay();
     outcome.check_restore(&mut inherits);
 }
+
+/// Goal: the node that has committed a transaction dies with its answer, another node answers for
+/// it, and a process dies too. Three processes share twelve partitions.
+#[test]
+fn three_processes_over_three_brokers_lose_nothing_with_one_of_each() {
+    let Some(mut cluster) = Cluster::start(3, 1) else { return };
+    let deployment = Deployment::of_partitions(&cluster.address(), N_PARTITIONS);
+    let load = Load::new(Order::Time, SEED);
+    let way = cluster.way();
+    let mut doubts = deployment.instance("doubts", 1).through(&way);
+    let (mut dies, mut lives) = (deployment.instance("dies", 1), deployment.instance("lives", 1));
+    let feed = deployment.feed();
+    let mut parts = load.stream.chunks(load.stream.len().div_ceil(4));
+    let mut first = doubts.start();
+    doubts.wait_until_ready(&mut first);
+    let (mut second, mut third) = (dies.start(), lives.start());
+    feed.send(parts.next().unwrap().to_vec());
+    dies.wait_until_ready(&mut second);
+    lives.wait_until_ready(&mut third);
+
+    let aim = way.gate.aim(Api::EndTxn, Moment::Reply, 1);
+    feed.send(parts.next().unwrap().to_vec());
+    let node = aim.wait(&mut first);
+    cluster.node(node).kill_9();
+    aim.cut();
+    feed.send(parts.next().unwrap().to_vec());
+    second.kill_9();
+    let mut second = dies.start();
+    feed.send(parts.next().unwrap().to_vec());
+    let (watch, ends) =
+        (deployment.watch(), deployment.topics.end_offsets(&deployment.topic("events")));
+    wait_until("all that was sent to be processed", DEADLINE, || {
+        doubts.keep_running(&mut first);
+        dies.keep_running(&mut second);
+        lives.keep_running(&mut third);
+        watch.has_reached(&ends)
+    });
+    cluster.node(node).restart();
+    for process in [first, second, third] {
+        Instance::stop(process);
+    }
+
+    let outcome = Outcome::read(&deployment, &load);
+    outcome.check();
+    outcome.check_replay(&[]);
+    outcome.check_signals_of_replay();
+    outcome.check_restore(&mut lives);
+}

@@ -56,7 +56,9 @@
 //! | 12 | `limits::transactions_larger_than_the_queue_of_the_producer_wait_for_room` |
 //! | 13 | `bounded::millions_of_waiting_records_are_read_in_half_a_gibibyte` |
 //! | 14 | `doubt::a_commit_whose_answer_dies_with_the_broker_counts_once` |
+//! | 14 | `doubt::three_processes_over_three_brokers_lose_nothing_with_one_of_each` |
 //! | 15 | `limits::an_input_topic_that_has_more_partitions_is_refused_in_flight_and_at_the_start` |
+//! | 15 | `repartition::scores_are_the_same_whatever_the_partitions` |
 
 #[cfg(test)]
 mod aimed;
