@@ -136,17 +136,16 @@ impl Topics {
 
     pub(crate) fn add_partitions(&self, topic: &str, n_partitions: usize) {
         let admin: AdminClient<DefaultClientContext> = self.client(&[]).create().unwrap();
-        let more = NewPartitions::new(topic, n_partitions);
+        let (more, options) = (NewPartitions::new(topic, n_partitions), AdminOptions::new());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
         let added = runtime.block_on(admin.create_partitions([&more], &options)).unwrap();
         assert!(added.iter().all(Result::is_ok), "failed to add partitions: {added:?}");
     }
 
     /// How many members a group has.
     pub(crate) fn n_members(&self, group: &str) -> usize {
-        let groups = self.group_consumer(group).fetch_group_list(Some(group), REQUEST_TIMEOUT);
-        groups.unwrap().groups().iter().map(|group| group.members().len()).sum()
+        let found = self.group_consumer(group).fetch_group_list(Some(group), REQUEST_TIMEOUT);
+        found.unwrap().groups().iter().map(|group| group.members().len()).sum()
     }
 
     /// Sends in order and returns when the broker has them all.
