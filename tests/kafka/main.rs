@@ -58,7 +58,7 @@
 //! | 14 | `doubt::a_commit_whose_answer_dies_with_the_broker_counts_once` |
 //! | 14 | `doubt::three_processes_over_three_brokers_lose_nothing_with_one_of_each` |
 //! | 15 | `limits::an_input_topic_that_has_more_partitions_is_refused_in_flight_and_at_the_start` |
-//! | 15 | `repartition::scores_are_the_same_whatever_the_partitions` |
+//! | 15 | `repartition::scores_are_the_same_after_a_repartition_that_was_killed_once` |
 
 #[cfg(test)]
 mod aimed;
