@@ -1,6 +1,7 @@
 //! Reads stretches of single partitions: committed records only, from an offset to where everything
-//! was stable. No group, no state. Called by `repartition`, and by whoever must know a marker.
+//! was stable. No group, no state. Called by `scan`, `repartition`, and whoever must know a marker.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -137,11 +138,26 @@ impl Spans {
         &self,
         topic: &str,
         partition: i32,
-        (from, end): (i64, i64),
+        bounds: (i64, i64),
         mut take: impl FnMut(&BorrowedMessage<'_>) -> Result<(), String>,
     ) -> Result<(), String> {
+        let all = |message: &BorrowedMessage<'_>| take(message).map(ControlFlow::Continue);
+        self.read_while(topic, partition, bounds, all).map(drop)
+    }
+
+    /// The same until `take` breaks off; says whether it did.
+    ///
+    /// # Errors
+    /// Those of `take`; the topic may not be read, or nothing comes.
+    pub(super) fn read_while(
+        &self,
+        topic: &str,
+        partition: i32,
+        (from, end): (i64, i64),
+        mut take: impl FnMut(&BorrowedMessage<'_>) -> Result<ControlFlow<()>, String>,
+    ) -> Result<ControlFlow<()>, String> {
         if from >= end {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         let failed =
             |error| format!("failed to read partition `{partition}` of `{topic}`: {error}");
@@ -151,14 +167,15 @@ impl Spans {
             .and_then(|()| self.reader.assign(&partitions))
             .map_err(failed)?;
         let mut heard = Instant::now();
+        let mut flow = ControlFlow::Continue(());
         loop {
             match self.reader.poll(POLL) {
                 Some(Ok(message)) => {
                     heard = Instant::now();
                     if message.offset() < end {
-                        take(&message)?;
+                        flow = take(&message)?;
                     }
-                    if message.offset() >= end - 1 {
+                    if flow.is_break() || message.offset() >= end - 1 {
                         break;
                     }
                 }
@@ -180,7 +197,8 @@ impl Spans {
                 None => {}
             }
         }
-        self.reader.unassign().map_err(failed)
+        self.reader.unassign().map_err(failed)?;
+        Ok(flow)
     }
 }
 

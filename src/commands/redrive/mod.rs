@@ -51,7 +51,7 @@ fn redrive(
     let n_partitions = topics::partitions(kafka, &kafka.input_topic)?;
     // First, so that no earlier run can send any more when the receipts are read.
     let mover = arguments.send.then(|| Mover::connect(config, "redrive")).transpose()?;
-    let scan = Scan::open(kafka, &kafka.dlq_topic, shutdown)?;
+    let scan = Scan::open(kafka, &kafka.dlq_topic)?;
     let known = Known {
         arguments,
         sent: read_receipts(&scan, shutdown)?,
@@ -111,7 +111,7 @@ fn read_receipts(scan: &Scan, shutdown: &Shutdown) -> Result<BTreeMap<i32, Offse
 
 /// The erased customers that the processor remembers.
 fn read_erased(kafka: &Kafka, shutdown: &Shutdown) -> Result<BTreeMap<ErasedHash, i64>, String> {
-    let scan = Scan::open(kafka, &kafka.changelog_topic, shutdown)?;
+    let scan = Scan::open(kafka, &kafka.changelog_topic)?;
     let mut erasures = BTreeMap::new();
     read(&scan, "erasures", shutdown, |lying| {
         let key = Key::read(lying.key.unwrap_or_default()).map_err(|error| error.to_string())?;
