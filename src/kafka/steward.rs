@@ -1,11 +1,11 @@
 //! The thread beside a lane that asks brokers what the lane must not wait for: it restores
 //! partitions from the changelog and learns where the input ends. It changes no live state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde::Deserialize;
 use tracing::{debug, error, warn};
@@ -15,8 +15,8 @@ use super::cover::Cover;
 use super::restore::Restorer;
 use super::watchdog::{Sight, Verdict, Watchdog, Work};
 use crate::config::Kafka;
-use crate::engine::Input;
 use crate::engine::rebuild::OnLoss;
+use crate::engine::{Input, Restored};
 use crate::lifecycle::{Lane, Shutdown};
 use crate::metrics::{Metrics, PartitionGauges};
 use crate::pipeline::Pipeline;
@@ -101,6 +101,9 @@ impl Ends {
     }
 }
 
+/// The engine is gone.
+struct Gone;
+
 /// The parts of librdkafka's report that are read here.
 #[derive(Debug, Deserialize)]
 struct Statistics {
@@ -130,6 +133,8 @@ pub(super) struct Steward {
     committed: BaseConsumer<Quiet>,
     uncommitted: BaseConsumer<Quiet>,
     restorer: Restorer,
+    /// On its way to the engine: at most one for each partition.
+    restored: VecDeque<Restored>,
     /// Absent where members are not static: each start shares out anew.
     cover: Option<Cover>,
     looked_at: Instant,
@@ -202,6 +207,7 @@ impl Steward {
             committed: create("read_committed")?,
             uncommitted: create("read_uncommitted")?,
             restorer,
+            restored: VecDeque::new(),
             cover,
             looked_at: Instant::now(),
             watchdog: Watchdog::new(shared.stall_timeout),
@@ -231,28 +237,37 @@ impl Steward {
                 Err(false) => {}
             }
             match self.restorer.turn(&self.uncommitted) {
-                Ok(restored) => {
-                    for restored in restored {
-                        if self.inputs.send(Input::Restored(Box::new(restored))).is_err() {
-                            return;
-                        }
-                    }
-                }
-                Err(sentence) => {
-                    self.inputs.send(Input::Failed(sentence)).ok();
-                    return;
-                }
+                Ok(restored) => self.restored.extend(restored),
+                Err(sentence) => return self.give_up(sentence),
+            }
+            if self.hand_over().is_err() {
+                return;
             }
             if self.looked_at.elapsed() >= LOOK {
                 self.looked_at = Instant::now();
                 self.look();
                 if let Some(sentence) = self.regrown() {
-                    self.inputs.send(Input::Failed(sentence)).ok();
-                    return;
+                    return self.give_up(sentence);
                 }
             }
             self.mend();
         }
+    }
+
+    /// Gives the engine what is restored, as far as there is room: to wait for an engine that hangs
+    /// would be to stop watching it.
+    fn hand_over(&mut self) -> Result<(), Gone> {
+        while let Some(restored) = self.restored.pop_front() {
+            match self.inputs.try_send(Input::Restored(Box::new(restored))) {
+                Ok(()) => {}
+                Err(TrySendError::Full(Input::Restored(restored))) => {
+                    self.restored.push_front(*restored);
+                    break;
+                }
+                Err(_) => return Err(Gone),
+            }
+        }
+        Ok(())
     }
 
     /// Has the group share out anew if partitions were left to nobody.
@@ -359,10 +374,14 @@ impl Steward {
                 );
                 error!(partition, "{sentence}");
                 self.health.set_stall(partition, Some(sentence.clone()));
-                // An engine that does not hear ends with the process, at the end of the grace.
-                self.inputs.send_timeout(Input::Failed(sentence), TELL).ok();
-                self.shutdown.request();
+                self.give_up(sentence);
             }
         }
+    }
+
+    /// Ends the lane. An engine that does not hear ends with the process, at the end of the grace.
+    fn give_up(&self, sentence: String) {
+        self.inputs.send_timeout(Input::Failed(sentence), TELL).ok();
+        self.shutdown.request();
     }
 }
