@@ -55,6 +55,7 @@ fn kills_before_and_after_each_request_of_a_transaction_leave_everything_once() 
         let mut process = instance.start();
         aim.wait(&mut process);
         process.kill_9();
+        println!("killed with a {moment:?} of {api:?} held");
         aim.cut();
     }
     for api in late {
@@ -63,6 +64,7 @@ fn kills_before_and_after_each_request_of_a_transaction_leave_everything_once() 
         let mut process = instance.start();
         aim.wait(&mut process);
         process.kill_9();
+        println!("killed with a Request of {api:?} held, which arrives later");
         let n_before = watch.n_committed();
         let mut heir = instance.start();
         instance.wait_until_ready(&mut heir);
@@ -143,12 +145,12 @@ fn kills_in_transactions_of_timers_alone_raise_each_signal_once() {
 
 /// Nothing but the changelog is read before all is restored.
 fn kill_in_restore(instance: &mut Instance, way: &Way, moment: Moment) {
-    let dam = way.gate.dam(Api::Fetch, moment);
-    let mut process = instance.start();
+    let (mut process, dam) = way.start_into_restore(instance, moment);
     process.wait_for_log("partitions assigned", 1);
     dam.wait(&mut process);
     assert!(!process.log().contains("restored partition"), "{}", process.log());
     process.kill_9();
+    println!("killed with each {moment:?} of Fetch held, in a restore");
     dam.cut();
 }
 

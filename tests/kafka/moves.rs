@@ -34,8 +34,7 @@ fn two_members_who_join_during_a_restore_leave_no_partition_behind() {
     restores.run_to_end(&deployment);
 
     let n_before = way.gate.n_requests(Api::AddPartitionsToTxn);
-    let dam = way.gate.dam(Api::Fetch, Moment::Reply);
-    let mut first = restores.start();
+    let (mut first, dam) = way.start_into_restore(&mut restores, Moment::Reply);
     dam.wait(&mut first);
     first.wait_for_log("partitions assigned", 1);
     feed.send(late.to_vec());

@@ -1,18 +1,20 @@
-//! Processes and the broker are killed at moments that nobody chose, again and again, under a load
-//! that does not pause for it; in the end the books must be right. `tests/run long` kills 200 times
-//! and sends 20,000 events a second; here it is a few times, at a rate that leaves room for others.
+//! Processes and brokers are killed at moments that nobody chose, again and again, under a load that
+//! does not pause for it; in the end the books must be right. `tests/run storm` kills 200 times over
+//! three brokers and sends 20,000 events a second; here it is a few times over one, at a rate that
+//! leaves room for others. Read with `read_committed`.
 
 use std::env;
 use std::time::{Duration, Instant};
 
 use crate::audit::audit;
-use crate::support::broker::Broker;
+use crate::support::cluster::Cluster;
 use crate::support::deployment::{Deployment, Instance};
 use crate::support::load::Dice;
 use crate::support::process::Process;
 use crate::support::traffic::{Pace, Traffic};
 use crate::support::{pause, wait_until};
 
+const N_PARTITIONS: i32 = 12;
 /// With a session timeout, a broker's start and a backlog of events in it.
 const DEADLINE: Duration = Duration::from_mins(5);
 /// Time from one blow to the next, in milliseconds: within transactions, restores and rebalances.
@@ -23,7 +25,8 @@ const STILL_MS: (u64, u64) = (500, 9_000);
 /// How hard it blows.
 struct Force {
     seed: u64,
-    n_kills: usize,
+    n_kills: u64,
+    n_brokers: u64,
     events_per_s: u64,
 }
 
@@ -34,7 +37,8 @@ impl Force {
         };
         Force {
             seed: number("LIFETIDE_STORM_SEED", 1),
-            n_kills: usize::try_from(number("LIFETIDE_STORM_KILLS", 6)).unwrap(),
+            n_kills: number("LIFETIDE_STORM_KILLS", 6),
+            n_brokers: number("LIFETIDE_STORM_BROKERS", 1),
             events_per_s: number("LIFETIDE_STORM_EVENTS_PER_S", 2_000),
         }
     }
@@ -69,8 +73,9 @@ impl Member {
 #[test]
 fn a_storm_of_kills_under_load_loses_and_doubles_nothing() {
     let force = Force::of_environment();
-    let Some(mut broker) = Broker::start() else { return };
-    let deployment = Deployment::new(&broker.address());
+    let n_brokers = usize::try_from(force.n_brokers).unwrap();
+    let Some(mut cluster) = Cluster::start(n_brokers, 0) else { return };
+    let deployment = Deployment::of_partitions(&cluster.address(), N_PARTITIONS);
     let quick = ["processing.commit_interval_ms=100", "processing.transaction_events_max=5000"];
     let member = |(name, lanes)| Member::new(deployment.instance(name, lanes).with(&quick));
     let mut members: Vec<Member> = [("one", 1), ("two", 2), ("three", 1)].map(member).into();
@@ -99,8 +104,9 @@ fn a_storm_of_kills_under_load_loses_and_doubles_nothing() {
             80..85 => member.replace(Instance::leave, between((0, 1_500))),
             _ => {
                 n_of_brokers += 1;
-                broker.kill_9();
-                broker.restart();
+                let node = cluster.node(usize::try_from(between((0, force.n_brokers))).unwrap());
+                node.kill_9();
+                node.restart();
                 member
             }
         });

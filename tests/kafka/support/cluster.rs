@@ -5,7 +5,9 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::broker::{Broker, free_port};
-use super::proxy::{Gate, Proxy};
+use super::deployment::Instance;
+use super::process::Process;
+use super::proxy::{Aim, Api, Gate, Moment, Proxy};
 
 /// One for each test that shares a cluster.
 const N_WAYS: usize = 8;
@@ -41,6 +43,21 @@ impl Way {
             Proxy::start(*proxy, *broker, node, Arc::clone(&gate))
         };
         Way { proxies: ports.iter().enumerate().map(start).collect(), gate }
+    }
+
+    /// Starts a process whose restore comes to no end: each fetch is held from when it joins the
+    /// group on. Before that a start reads a marker, which passes.
+    pub(crate) fn start_into_restore(
+        &self,
+        instance: &mut Instance,
+        moment: Moment,
+    ) -> (Process, Arc<Aim>) {
+        let joining = self.gate.aim(Api::JoinGroup, Moment::Reply, 0);
+        let mut process = instance.start();
+        joining.wait(&mut process);
+        // The new aim opens the earlier one.
+        let dam = self.gate.dam(Api::Fetch, moment);
+        (process, dam)
     }
 
     /// As `bootstrap.servers` wants it.

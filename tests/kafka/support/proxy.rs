@@ -25,6 +25,7 @@ const HELD_MAX: Duration = Duration::from_mins(5);
 pub(crate) enum Api {
     Produce = 0,
     Fetch = 1,
+    JoinGroup = 11,
     InitProducerId = 22,
     AddPartitionsToTxn = 24,
     AddOffsetsToTxn = 25,
