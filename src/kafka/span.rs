@@ -11,6 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tracing::warn;
 
 use super::clients::{self, Quiet};
+use super::refusal::{Use, missing_right};
 use super::topics;
 use crate::config::Kafka;
 use crate::record::changelog::Key;
@@ -33,6 +34,8 @@ pub struct Spans {
     /// Ask where partitions end: a question of the reading client waits behind its open fetch.
     committed: BaseConsumer<Quiet>,
     uncommitted: BaseConsumer<Quiet>,
+    /// Of whose rights a refusal speaks.
+    group_id: String,
 }
 
 impl std::fmt::Debug for Spans {
@@ -56,6 +59,7 @@ impl Spans {
             reader: create("read_committed")?,
             committed: create("read_committed")?,
             uncommitted: create("read_uncommitted")?,
+            group_id: kafka.group_id.clone(),
         })
     }
 
@@ -159,8 +163,13 @@ impl Spans {
         if from >= end {
             return Ok(ControlFlow::Continue(()));
         }
-        let failed =
-            |error| format!("failed to read partition `{partition}` of `{topic}`: {error}");
+        let failed = |error: KafkaError| {
+            let code = error.rdkafka_error_code();
+            match code.and_then(|code| missing_right(code, &self.group_id, (topic, Use::Read))) {
+                Some(refusal) => refusal.sentence(),
+                None => format!("failed to read partition `{partition}` of `{topic}`: {error}"),
+            }
+        };
         let mut partitions = TopicPartitionList::new();
         partitions
             .add_partition_offset(topic, partition, Offset::Offset(from))

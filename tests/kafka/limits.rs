@@ -103,9 +103,10 @@ fn an_input_topic_that_has_more_partitions_is_refused_in_flight_and_at_the_start
     let committed = deployment.watch().committed();
 
     deployment.topics.add_partitions(&deployment.topic("events"), 5);
-    let remedy = "start with a new group and changelog topic";
-    process.wait_for_refusal(&["had `4` partitions when this process started", remedy]);
-    instance.start().wait_for_refusal(&["both need the same count"]);
+    // Whoever notices first says it in their own words.
+    let remedy = "run `lifetide repartition`";
+    process.wait_for_refusal(&["partition", "`4`", remedy]);
+    instance.start().wait_for_refusal(&["has `5` partitions", "has `4`", remedy]);
     deployment.topics.add_partitions(&deployment.topic("state"), 5);
     instance.start().wait_for_refusal(&["partition count was `4` and is now `5`", remedy]);
     assert_eq!(deployment.watch().committed()[..4], committed);

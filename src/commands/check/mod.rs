@@ -110,11 +110,13 @@ fn check_cluster(
     }
     if let Some(n_partitions) = n_partitions_input {
         topics::judge_lanes(config.processing.workers, n_partitions, findings);
-        if present.iter().any(|(role, _)| *role == Role::Changelog) {
-            check_state(kafka, n_partitions, findings);
-        }
     }
-    check_permissions(cluster, config, &present, findings);
+    let is_allowed = check_permissions(cluster, config, &present, findings);
+    if let Some(n_partitions) = n_partitions_input.filter(|_| is_allowed)
+        && present.iter().any(|(role, _)| *role == Role::Changelog)
+    {
+        check_state(kafka, n_partitions, findings);
+    }
 }
 
 /// Whether the state was made under the input's partition count.
@@ -128,10 +130,7 @@ fn check_state(kafka: &Kafka, n_input: usize, findings: &mut Findings) {
         }
         Ok(Some(_)) => findings.ok("state", format!("`{changelog}` is of {n_input} partitions")),
         Ok(None) => {}
-        Err(fault) => {
-            let remedy = format!("allow `Read` on topic `{changelog}`, or mend what it says");
-            findings.warning("state", fault, remedy);
-        }
+        Err(fault) => findings.warning("state", fault, String::new()),
     }
 }
 
@@ -161,13 +160,13 @@ fn observe(
 }
 
 /// Tries what a processor does: read, use its group, take a transactional id, write. What is not
-/// allowed is reported as the broker words it.
+/// allowed is reported as the broker words it. Says whether all is.
 fn check_permissions(
     cluster: &Cluster,
     config: &Config,
     present: &[(Role, &str)],
     findings: &mut Findings,
-) {
+) -> bool {
     let n_before = findings.0.len();
     let mut refuse = |what: String, answer: Result<(), Refusal>, remedy: String| {
         if let Err(refusal) = answer {
@@ -196,9 +195,11 @@ fn check_permissions(
             refuse(format!("writing `{name}`"), cluster.write_and_abort(name), remedy);
         }
     }
-    if findings.0.len() == n_before {
+    let is_allowed = findings.0.len() == n_before;
+    if is_allowed {
         let n_topics = present.len();
         let what = format!("group, transactions and {n_topics} topics may be used");
         findings.ok("permission", what);
     }
+    is_allowed
 }
