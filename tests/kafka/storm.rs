@@ -1,7 +1,7 @@
 //! Processes and brokers are killed at moments that nobody chose, again and again, under a load
-//! that does not pause for it; in the end the books must be right. `tests/run storm` kills 200 times
-//! over three brokers and sends 20,000 events a second; here it is a few times over one, at a rate
-//! that leaves room for others. Read with `read_committed`.
+//! that does not pause for it; in the end the books must be right. `tests/run storm` kills 200
+//! times over three brokers and sends 20,000 events a second; here it is a few times over one, at a
+//! rate that leaves room for others. Read with `read_committed`.
 
 use std::env;
 use std::time::{Duration, Instant};
