@@ -142,6 +142,10 @@ pub(super) fn refused_client_setting(name: &str) -> Option<&'static str> {
         "group.protocol" | "partition.assignment.strategy" => {
             "partitions move by cooperative-sticky assignment of the classic protocol; leave it out"
         }
+        "client.rack" => {
+            "ends are asked of leaders, and a follower that lags would report earlier ones; leave \
+             it out"
+        }
         "enable.partition.eof" => "each client sets what it needs of it; leave it out",
         _ => return None,
     };

@@ -58,9 +58,10 @@ struct Task {
 #[derive(Debug)]
 struct Reading {
     bounds: Bounds,
-    low: i64,
     end: i64,
     changelog_next: i64,
+    /// Whether the leader that reports the end has been asked where it is.
+    is_confirmed: bool,
     n_records: u64,
     /// Read since the gauges were told.
     n_untold: u64,
@@ -147,18 +148,15 @@ impl Restorer {
         let is_late = task.began.elapsed() > STABLE_WAIT;
         match asked {
             Ok((reading, stable)) if stable >= reading.end => {
-                let (low, end) = (reading.low, reading.end);
+                let (low, end) = (reading.changelog_next, reading.end);
                 let is_empty = low >= end;
                 if !is_empty {
                     info!(partition, offsets = end - low, "restoring partition");
                 }
-                task.gauges.restore_from(reading.low, reading.end);
+                task.gauges.restore_from(low, end);
                 task.reading = Some(reading);
                 if !is_empty {
-                    let mut partitions = TopicPartitionList::new();
-                    partitions
-                        .add_partition_offset(&self.changelog_topic, partition, Offset::Beginning)
-                        .and_then(|()| self.consumer.incremental_assign(&partitions))
+                    self.assign(partition, Offset::Beginning)
                         .map_err(|error| self.fault(partition, &error.to_string()))?;
                 }
                 Ok(is_empty)
@@ -201,9 +199,9 @@ impl Restorer {
         let (_, stable) = self.consumer.fetch_watermarks(&self.changelog_topic, partition, ASK)?;
         let reading = Reading {
             bounds: Bounds { committed, low: input_low, changelog_low: low },
-            low,
             end,
             changelog_next: low,
+            is_confirmed: false,
             n_records: 0,
             n_untold: 0,
             rebuild: Rebuild::new(self.on_loss),
@@ -241,11 +239,8 @@ impl Restorer {
                     let (key, value) = (message.key(), message.payload());
                     reading.rebuild.take(offset, key, value, &self.pipeline);
                 }
-                // The end is reported once, and everything up to the end asked for was stable
-                // before the reading began: so all of it has been read.
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    if self.tasks.get(&partition).is_some_and(|task| task.reading.is_some()) {
-                        self.unassign(partition);
+                    if self.is_at_end(partition)? {
                         restored.extend(self.finish(partition)?);
                     }
                 }
@@ -269,6 +264,32 @@ impl Restorer {
         Ok(())
     }
 
+    /// Whether a reported end is the end: everything up to the one asked for was stable before the
+    /// reading began, so all of it has been read, unless a new leader has answered that knows less
+    /// yet. It gives no end then, so once it has given one its word counts.
+    fn is_at_end(&mut self, partition: i32) -> Result<bool, String> {
+        let task = self.tasks.get_mut(&partition);
+        let Some(reading) = task.and_then(|task| task.reading.as_mut()) else { return Ok(false) };
+        let (next, is_final) =
+            (reading.changelog_next, reading.is_confirmed || reading.changelog_next >= reading.end);
+        reading.is_confirmed = true;
+        self.unassign(partition);
+        if !is_final {
+            let topic = &self.changelog_topic;
+            self.consumer
+                .fetch_watermarks(topic, partition, ASK)
+                .and_then(|_| self.assign(partition, Offset::Offset(next)))
+                .map_err(|error| self.fault(partition, &error.to_string()))?;
+        }
+        Ok(is_final)
+    }
+
+    fn assign(&self, partition: i32, from: Offset) -> Result<(), KafkaError> {
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition_offset(&self.changelog_topic, partition, from)?;
+        self.consumer.incremental_assign(&partitions)
+    }
+
     /// The state that was read; none if it has to be read again.
     fn finish(&mut self, partition: i32) -> Result<Option<Restored>, String> {
         let mut task = self.tasks.remove(&partition).expect("a task that ends is there");
@@ -286,6 +307,7 @@ impl Restorer {
                 }
                 Ok(_) | Err(_) => {
                     warn!(partition, fault, "state and offset moved while reading; reading again");
+                    task.began = Instant::now();
                     self.tasks.insert(partition, task);
                     return Ok(None);
                 }

@@ -170,17 +170,21 @@ impl Spans {
                 None => format!("failed to read partition `{partition}` of `{topic}`: {error}"),
             }
         };
-        let mut partitions = TopicPartitionList::new();
-        partitions
-            .add_partition_offset(topic, partition, Offset::Offset(from))
-            .and_then(|()| self.reader.assign(&partitions))
-            .map_err(failed)?;
-        let mut heard = Instant::now();
+        let assign = |next: i64| {
+            let mut partitions = TopicPartitionList::new();
+            partitions
+                .add_partition_offset(topic, partition, Offset::Offset(next))
+                .and_then(|()| self.reader.assign(&partitions))
+                .map_err(failed)
+        };
+        assign(from)?;
+        let (mut heard, mut next, mut is_confirmed) = (Instant::now(), from, false);
         let mut flow = ControlFlow::Continue(());
         loop {
             match self.reader.poll(POLL) {
                 Some(Ok(message)) => {
                     heard = Instant::now();
+                    next = message.offset() + 1;
                     if message.offset() < end {
                         flow = take(&message)?;
                     }
@@ -188,8 +192,15 @@ impl Spans {
                         break;
                     }
                 }
-                // Everything up to the end asked for was stable before: so all of it is read.
-                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                // Everything up to the end asked for was stable before: so all of it is read,
+                // unless a new leader has answered that knows less yet. It gives no end then, so
+                // once it has given one its word counts.
+                Some(Err(KafkaError::PartitionEOF(_))) if is_confirmed => break,
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    ask(&self.committed, topic, partition)?;
+                    is_confirmed = true;
+                    assign(next)?;
+                }
                 Some(Err(error))
                     if error.rdkafka_error_code().is_some_and(clients::is_hopeless) =>
                 {
