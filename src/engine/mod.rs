@@ -206,6 +206,8 @@ impl<T: Transactions> Engine<T> {
     /// # Errors
     /// A sentence that says why the lane cannot go on.
     pub fn turn(&mut self, now_ms: u64) -> Result<(), String> {
+        let outcome = self.mend(now_ms);
+        self.settle(outcome)?;
         if self.commit_due_in_ms(now_ms) == Some(0) {
             let outcome = self.commit(u64::MAX);
             self.settle(outcome)?;
@@ -364,15 +366,10 @@ impl<T: Transactions> Engine<T> {
         let offset_next = state.offset_next();
         gauges.run_from(offset_next.unwrap_or(0));
         gauges.set_figures(state.figures(&self.pipeline));
-        let is_mending = state.is_mending();
         let owned = Owned { state, epoch, is_rewinding: false, newest_ms: None, gauges };
         self.partitions.insert(partition, owned);
         self.commands.send(Command::Resume { partition, epoch, offset_next }).ok();
-        match offset_next {
-            // What was accepted once must not stop the next start.
-            Some(offset_next) if is_mending => self.enter(partition, offset_next, now_ms),
-            Some(_) | None => Ok(()),
-        }
+        self.mend(now_ms)
     }
 
     fn release(&mut self, partitions: &[i32]) {

@@ -4,7 +4,7 @@
 use tracing::warn;
 
 use super::port::{Command, Failure, Progress, Transactions};
-use super::{ABORTS_MAX, Engine, Open};
+use super::{ABORTS_MAX, Engine, Open, Owned};
 use crate::metrics::{AbortCause, Phase, Tally};
 
 impl<T: Transactions> Engine<T> {
@@ -13,6 +13,19 @@ impl<T: Transactions> Engine<T> {
             self.transactions.begin()?;
             let tally = Tally::new();
             self.open = Some(Open { since_ms: now_ms, n_steps: 0, n_bytes: 0, tally });
+        }
+        Ok(())
+    }
+
+    /// Puts accepted losses into a transaction again if theirs was aborted: what was accepted once
+    /// must not stop the next start.
+    pub(super) fn mend(&mut self, now_ms: u64) -> Result<(), Failure> {
+        let is_left = |owned: &Owned| owned.state.is_mending() && !owned.state.is_staged();
+        let left = self.partitions.iter().filter(|(_, owned)| is_left(owned));
+        let left: Vec<_> = left.map(|(n, owned)| (*n, owned.state.offset_next())).collect();
+        for (partition, offset_next) in left {
+            let offset_next = offset_next.expect("whatever was given up has a place to go on from");
+            self.enter(partition, offset_next, now_ms)?;
         }
         Ok(())
     }
