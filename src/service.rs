@@ -22,8 +22,11 @@ use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::record::marker::Ground;
 
-/// A lane whose loop has not turned for so long is not alive: longer than any commit may block.
+/// A lane whose loop has not turned for so long is not alive, or for as many transaction timeouts
+/// as a commit or an abort may block, if that is longer.
 const LANE_SILENCE_MAX: Duration = Duration::from_mins(1);
+/// … one to drain, three to learn the outcome, one to spare.
+const LANE_SILENCE_TIMEOUTS: u32 = 5;
 
 /// Everything that one processor needs to run, checked and connected.
 #[derive(Debug)]
@@ -66,7 +69,9 @@ impl Service {
         };
         let metrics = Arc::new(Metrics::new());
         metrics.set_revoke_budget(Duration::from_millis(options.revoke_budget_ms));
-        let lanes = Lanes::new(processing.workers as usize, LANE_SILENCE_MAX);
+        let timeout = Duration::from_millis(u64::from(config.kafka.transaction_timeout_ms));
+        let silence_max = LANE_SILENCE_MAX.max(timeout * LANE_SILENCE_TIMEOUTS);
+        let lanes = Lanes::new(processing.workers as usize, silence_max);
         let (config, store) = (Arc::new(config), Arc::default());
         let common = Common { config, options, store, metrics, shutdown, on_loss };
         Ok(Self { common, plan, lanes, access })
