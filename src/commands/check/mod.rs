@@ -11,12 +11,12 @@ use anyhow::Result;
 
 use super::{Outcome, load_config, printed};
 use crate::cli;
-use crate::config::{Config, Kafka, Purpose};
+use crate::config::{Config, Purpose};
 use crate::http::{Token, guard};
 use crate::kafka::admin::{Cluster, Refusal};
 use crate::kafka::span::Spans;
 use crate::plan::configured_model;
-use crate::record::marker::recount;
+use crate::record::marker::Ground;
 use findings::Findings;
 use topics::{Observed, Role};
 
@@ -115,20 +115,27 @@ fn check_cluster(
     if let Some(n_partitions) = n_partitions_input.filter(|_| is_allowed)
         && present.iter().any(|(role, _)| *role == Role::Changelog)
     {
-        check_state(kafka, n_partitions, findings);
+        check_state(config, n_partitions, findings);
     }
 }
 
-/// Whether the state was made under the input's partition count.
-fn check_state(kafka: &Kafka, n_input: usize, findings: &mut Findings) {
-    let n_input = i32::try_from(n_input).unwrap_or(i32::MAX);
-    let changelog = &kafka.changelog_topic;
+/// Whether the state was made on the ground that is configured.
+fn check_state(config: &Config, n_input: usize, findings: &mut Findings) {
+    let Config { kafka, processing, .. } = config;
+    let ground = Ground {
+        currency: processing.currency,
+        time_zone: processing.time_zone.iana_name().unwrap_or_default().to_owned(),
+        n_partitions: i32::try_from(n_input).unwrap_or(i32::MAX),
+    };
     match Spans::new(kafka).and_then(|spans| spans.marker(kafka)) {
-        Ok(Some(marker)) if marker.n_partitions != n_input => {
-            let what = recount(marker.n_partitions, n_input);
-            findings.fault("state", what, String::new());
-        }
-        Ok(Some(_)) => findings.ok("state", format!("`{changelog}` is of {n_input} partitions")),
+        Ok(Some(marker)) => match marker.stands_on(&ground) {
+            Ok(()) => {
+                let Ground { currency, time_zone, .. } = ground;
+                let of = format!("{n_input} partitions, {}, {time_zone}", currency.code());
+                findings.ok("state", format!("`{}` was made under {of}", kafka.changelog_topic));
+            }
+            Err(what) => findings.fault("state", what, String::new()),
+        },
         Ok(None) => {}
         Err(fault) => findings.warning("state", fault, String::new()),
     }
