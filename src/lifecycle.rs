@@ -145,6 +145,12 @@ impl Lane {
         self.cell().turned_ms.store(now_ms, Ordering::Relaxed);
     }
 
+    /// Whether the loop, or a transaction inside it, has come on in this time.
+    pub fn has_turned_within(&self, time: Duration) -> bool {
+        let turned = Duration::from_millis(self.cell().turned_ms.load(Ordering::Relaxed));
+        self.lanes.started.elapsed().saturating_sub(turned) <= time
+    }
+
     fn cell(&self) -> &Cell {
         &self.lanes.cells[self.lane]
     }

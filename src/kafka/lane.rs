@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,11 @@ use tracing::info;
 
 use super::callbacks::Callbacks;
 use super::clients::{self, Identity};
+use super::ends::Ends;
 use super::ownership::Ownership;
 use super::sink::Sink;
 use super::source::Source;
-use super::steward::{ERRANDS_MAX, Ends, Errand, Shared, Steward};
+use super::steward::{ERRANDS_MAX, Errand, Shared, Steward};
 use super::writer::Writer;
 use crate::config::Config;
 use crate::engine::rebuild::OnLoss;
@@ -72,6 +74,7 @@ pub fn run(
     let ownership = Arc::new(Ownership::default());
     let ends = Arc::new(Ends::default());
     let consumer = consumer(common, lane, &identity, &ownership, &inputs, errands)?;
+    let (last_words, turns) = (Arc::<OnceLock<String>>::default(), Arc::<AtomicU64>::default());
     let shared = Shared {
         errands: errands_end,
         inputs: inputs.clone(),
@@ -82,6 +85,8 @@ pub fn run(
         health: health.clone(),
         stall_timeout: Duration::from_secs(common.config.processing.stall_timeout_s.into()),
         shutdown: common.shutdown.clone(),
+        last_words: Arc::clone(&last_words),
+        turns: Arc::clone(&turns),
     };
     let ground = common.options.ground.clone();
     let mut steward = Steward::new(kafka, shared, pipeline(), ground, common.on_loss)?;
@@ -119,6 +124,7 @@ pub fn run(
         let is_settled = settled.is_settled(engine.n_running());
         health.set(if is_settled { LaneState::Ready } else { LaneState::Restoring });
         health.turned();
+        turns.fetch_add(1, Ordering::Relaxed);
     });
     if outcome.is_err() {
         common.shutdown.request();
@@ -128,7 +134,7 @@ pub fn run(
     join(sourcing, "source")?;
     join(stewarding, "steward")?;
     info!(lane, "lane closed");
-    outcome
+    outcome.and_then(|()| last_words.get().map_or(Ok(()), |sentence| Err(sentence.clone())))
 }
 
 /// The lane's group member, not subscribed yet.

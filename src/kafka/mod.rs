@@ -11,6 +11,7 @@ mod callbacks;
 pub mod clients;
 mod cover;
 pub mod embedded;
+mod ends;
 pub mod feed;
 pub mod lane;
 pub mod mover;

@@ -14,9 +14,9 @@ use tracing::{debug, warn};
 
 use super::callbacks::Callbacks;
 use super::clients;
+use super::ends::Ends;
 use super::ownership::Ownership;
 use super::refusal::{Use, missing_right};
-use super::steward::Ends;
 use super::writer::Deadline;
 use crate::engine::{Batch, Command, Input, Record, Rejected};
 use crate::event::{Envelope, Intake, decode};

@@ -2,16 +2,17 @@
 //! partitions from the changelog and learns where the input ends. It changes no live state.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use serde::Deserialize;
 use tracing::{debug, error, warn};
 
 use super::clients::{self, Quiet};
 use super::cover::Cover;
+use super::ends::Ends;
 use super::restore::Restorer;
 use super::watchdog::{Sight, Verdict, Watchdog, Work};
 use crate::config::Kafka;
@@ -54,72 +55,8 @@ const TELL: Duration = Duration::from_secs(1);
 /// How long to wait for an errand when nothing is being restored.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// Where each input partition ends, and how far the lane's consumer has seen it end.
-#[derive(Debug, Default)]
-pub(super) struct Ends {
-    partitions: Mutex<BTreeMap<i32, End>>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct End {
-    /// Last stable offset, with the time at which it was learnt.
-    learnt: Option<(i64, Instant)>,
-    /// Where the consumer last reached an end (transaction markers lie behind the last record).
-    reached: i64,
-    /// After the last record that was handed to the engine. It never goes back: what was read
-    /// before a rewind is there to be read again.
-    handed_over: Option<i64>,
-}
-
-impl Ends {
-    /// Whether everything up to an end that was learnt in the last `within_ms` was read, where the
-    /// last record handed over ended at `read_to`.
-    pub(super) fn is_reached(&self, partition: i32, read_to: Option<i64>, within_ms: i64) -> bool {
-        let end = self.lock().get(&partition).copied().unwrap_or_default();
-        let Some((learnt, at)) = end.learnt else { return false };
-        let is_fresh = at.elapsed() <= Duration::from_millis(within_ms.max(0).unsigned_abs());
-        is_fresh && end.reached >= learnt && read_to.is_none_or(|read_to| read_to <= learnt)
-    }
-
-    /// Records up to here are with the engine.
-    pub(super) fn handed_over(&self, partition: i32, offset_next: i64) {
-        let mut ends = self.lock();
-        let end = ends.entry(partition).or_default();
-        end.handed_over = end.handed_over.max(Some(offset_next));
-    }
-
-    /// How much lies between what is committed and the last stable offset; nothing where that is
-    /// only markers of transactions.
-    fn lag(&self, partition: i32, committed: i64, stable: i64) -> i64 {
-        let end = self.lock().get(&partition).copied().unwrap_or_default();
-        let is_read = end.reached >= stable && end.handed_over.is_none_or(|next| next <= committed);
-        if is_read { 0 } else { (stable - committed).max(0) }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, End>> {
-        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The engine is gone.
 struct Gone;
-
-/// The parts of librdkafka's report that are read here.
-#[derive(Debug, Deserialize)]
-struct Statistics {
-    #[serde(default)]
-    topics: BTreeMap<String, TopicStatistics>,
-}
-
-#[derive(Debug, Deserialize)]
-struct TopicStatistics {
-    partitions: BTreeMap<i32, PartitionStatistics>,
-}
-
-#[derive(Debug, Deserialize)]
-struct PartitionStatistics {
-    eof_offset: i64,
-}
 
 /// The steward of one lane.
 pub(super) struct Steward {
@@ -133,7 +70,7 @@ pub(super) struct Steward {
     committed: BaseConsumer<Quiet>,
     uncommitted: BaseConsumer<Quiet>,
     restorer: Restorer,
-    /// On its way to the engine: at most one for each partition.
+    /// On their way to the engine.
     restored: VecDeque<Restored>,
     /// Absent where members are not static: each start shares out anew.
     cover: Option<Cover>,
@@ -143,6 +80,11 @@ pub(super) struct Steward {
     gauges: BTreeMap<i32, Weak<PartitionGauges>>,
     health: Lane,
     shutdown: Shutdown,
+    last_words: Arc<OnceLock<String>>,
+    turns: Arc<AtomicU64>,
+    n_turns_seen: u64,
+    /// The partition with which the next look begins.
+    look_from: i32,
     began: Instant,
 }
 
@@ -173,6 +115,10 @@ pub(super) struct Shared {
     pub(super) stall_timeout: Duration,
     /// Ends the process when a lane that stalls hears nothing more.
     pub(super) shutdown: Shutdown,
+    /// Why the steward has ended the lane, if it has.
+    pub(super) last_words: Arc<OnceLock<String>>,
+    /// How often the engine's loop has turned.
+    pub(super) turns: Arc<AtomicU64>,
 }
 
 impl Steward {
@@ -214,6 +160,10 @@ impl Steward {
             gauges: BTreeMap::new(),
             health: shared.health,
             shutdown: shared.shutdown,
+            last_words: shared.last_words,
+            turns: shared.turns,
+            n_turns_seen: 0,
+            look_from: 0,
             began: Instant::now(),
         })
     }
@@ -232,7 +182,9 @@ impl Steward {
                     self.restorer.start(partition, epoch, gauges);
                 }
                 Ok(Errand::Forget { partition }) => self.forget(partition),
-                Ok(Errand::Statistics(report)) => self.read_statistics(&report),
+                Ok(Errand::Statistics(report)) => {
+                    self.ends.read_statistics(&report, &self.kafka.input_topic);
+                }
                 Err(true) => return,
                 Err(false) => {}
             }
@@ -280,23 +232,9 @@ impl Steward {
 
     fn forget(&mut self, partition: i32) {
         self.restorer.forget(partition);
-        self.ends.lock().remove(&partition);
+        self.ends.forget(partition);
         self.gauges.remove(&partition);
         self.stop_watching(partition);
-    }
-
-    fn read_statistics(&self, report: &[u8]) {
-        let Ok(report) = serde_json::from_slice::<Statistics>(report) else {
-            warn!("librdkafka's statistics have an unknown form; idle time does not pass");
-            return;
-        };
-        let Some(topic) = report.topics.get(&self.kafka.input_topic) else { return };
-        let mut ends = self.ends.lock();
-        for (partition, statistics) in &topic.partitions {
-            if *partition >= 0 {
-                ends.entry(*partition).or_default().reached = statistics.eof_offset;
-            }
-        }
     }
 
     /// What to say if the input has more partitions by now. Asked often, for from then on producers
@@ -309,30 +247,57 @@ impl Steward {
         (n_partitions > self.n_partitions).then(|| recount(self.n_partitions, n_partitions))
     }
 
-    /// Asks where each owned partition ends, and whether it comes on.
+    /// Asks where each owned partition ends, and whether it comes on. One that cannot be asked ends
+    /// the look, for each question may wait; the next one begins behind it.
     fn look(&mut self) {
-        for partition in self.ownership.owned().into_keys() {
+        let is_at_one_input = self.is_at_one_input();
+        let owned: Vec<i32> = self.ownership.owned().into_keys().collect();
+        let n_before = owned.partition_point(|partition| *partition < self.look_from);
+        let (before, from) = owned.split_at(n_before);
+        for partition in from.iter().chain(before).copied() {
             let topic = &self.kafka.input_topic;
             let stable = self.committed.fetch_watermarks(topic, partition, ASK);
             let high = self.uncommitted.fetch_watermarks(topic, partition, ASK);
             match (stable, high) {
                 (Ok((low, stable)), Ok((_, high))) => {
-                    let learnt = Some((stable, Instant::now()));
-                    self.ends.lock().entry(partition).or_default().learnt = learnt;
-                    self.metrics.input_ends(partition, stable, high);
-                    self.watch(partition, low, stable);
+                    self.ends.learnt(partition, stable);
+                    self.show_ends(partition, low, stable, high);
+                    if is_at_one_input {
+                        self.stop_watching(partition);
+                    } else {
+                        self.watch(partition, low, stable);
+                    }
                 }
                 (Err(error), _) | (_, Err(error)) => {
                     debug!(%error, partition, "failed to ask where the partition ends");
                     // A broker in trouble is no lane in trouble: nothing counts until it answers.
-                    let watched: Vec<i32> = self.gauges.keys().copied().collect();
-                    for partition in watched {
-                        self.stop_watching(partition);
-                    }
+                    self.stop_watching(partition);
+                    self.look_from = partition + 1;
                     return;
                 }
             }
         }
+    }
+
+    /// Whether the engine works on one input since the last look, and commits: timers of many
+    /// customers can take it long, and the other partitions of the lane wait for it.
+    fn is_at_one_input(&mut self) -> bool {
+        let n_turns = self.turns.load(Ordering::Relaxed);
+        let n_before = std::mem::replace(&mut self.n_turns_seen, n_turns);
+        n_turns == n_before && self.health.has_turned_within(LOOK)
+    }
+
+    /// Markers of transactions behind the last record that was read are nothing that waits.
+    fn show_ends(&self, partition: i32, low: i64, stable: i64, high: i64) {
+        let gauges = self.gauges.get(&partition).and_then(Weak::upgrade);
+        let committed = gauges.and_then(|gauges| gauges.progress().1);
+        let n_markers = match committed.map(|committed| committed.max(low)) {
+            Some(committed) if self.ends.lag(partition, committed, stable) == 0 => {
+                (stable - committed).max(0)
+            }
+            Some(_) | None => 0,
+        };
+        self.metrics.input_ends(partition, stable - n_markers, high - n_markers);
     }
 
     fn stop_watching(&mut self, partition: i32) {
@@ -379,8 +344,10 @@ impl Steward {
         }
     }
 
-    /// Ends the lane. An engine that does not hear ends with the process, at the end of the grace.
+    /// Ends the lane. An engine that does not hear ends with the process, at the end of the grace,
+    /// or in order; the lane has failed all the same.
     fn give_up(&self, sentence: String) {
+        self.last_words.get_or_init(|| sentence.clone());
         self.inputs.send_timeout(Input::Failed(sentence), TELL).ok();
         self.shutdown.request();
     }
