@@ -15,6 +15,7 @@ use crate::support::traffic::{Pace, Traffic};
 use crate::support::{pause, wait_until};
 
 const N_PARTITIONS: i32 = 12;
+const END_DEADLINE: Duration = Duration::from_secs(30);
 /// With a session timeout, a broker's start and a backlog of events in it.
 const DEADLINE: Duration = Duration::from_mins(5);
 /// Time from one blow to the next, in milliseconds: within transactions, restores and rebalances.
@@ -100,8 +101,8 @@ fn a_storm_of_kills_under_load_loses_and_doubles_nothing() {
                 member.freeze(between(STILL_MS));
                 member
             }
-            75..80 => member.replace(Instance::stop, between((0, 1_500))),
-            80..85 => member.replace(Instance::leave, between((0, 1_500))),
+            75..80 => member.replace(|process| end(process, "TERM"), between((0, 1_500))),
+            80..85 => member.replace(|process| end(process, "USR1"), between((0, 1_500))),
             _ => {
                 n_of_brokers += 1;
                 let node = cluster.node(usize::try_from(between((0, force.n_brokers))).unwrap());
@@ -124,6 +125,13 @@ fn a_storm_of_kills_under_load_loses_and_doubles_nothing() {
          {books}",
         force.seed
     );
+}
+
+/// Asks a process to end. In a storm it may be about to end by itself, as `run` says that it does.
+fn end(process: Process, signal: &str) {
+    let log = process.log_path().to_owned();
+    let code = process.end_by(signal, END_DEADLINE).code();
+    assert!(matches!(code, Some(0 | 1)), "`{}` ended with {code:?}", log.display());
 }
 
 /// Waits until everything is read, and ends all.
