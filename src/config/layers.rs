@@ -10,7 +10,7 @@ use super::faults::{Fault, Origin};
 /// from what Kubernetes sets for a service that is called `lifetide`.
 pub(super) const ENVIRONMENT_PREFIX: &str = "LIFETIDE__";
 
-/// What a variable begins with whose writer may have meant [`ENVIRONMENT_PREFIX`].
+/// What a variable begins with whose writer may have meant `LIFETIDE__`.
 pub const NEAR_PREFIX: &str = "LIFETIDE_";
 
 /// The sections of the file.
