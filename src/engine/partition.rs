@@ -26,6 +26,8 @@ use crate::store::Customers;
 #[derive(Debug)]
 pub struct Partition {
     number: i32,
+    /// Of the input.
+    n_partitions: i32,
     committed: Arc<Customers>,
     timers: Timers,
     erased: BTreeMap<ErasedHash, i64>,
@@ -52,6 +54,7 @@ impl Partition {
         };
         Self {
             number: restored.partition,
+            n_partitions: restored.n_partitions,
             committed: restored.customers,
             timers: restored.timers,
             erased: restored.erased,
@@ -137,6 +140,7 @@ impl Partition {
         let refused = Refused {
             topic,
             partition: self.number,
+            n_partitions: self.n_partitions,
             offset,
             key: key.as_deref(),
             payload: payload.as_deref(),

@@ -107,6 +107,8 @@ pub struct Rejected {
 pub struct Restored {
     /// The input partition.
     pub partition: i32,
+    /// How many partitions the input has.
+    pub n_partitions: i32,
     /// The epoch of the assignment that asked for it.
     pub epoch: u64,
     /// The customers.

@@ -150,6 +150,7 @@ impl Rebuild {
         let changelog_low = (bounds.changelog_low > 0).then_some(bounds.changelog_low);
         Ok(Restored {
             partition,
+            n_partitions: ground.n_partitions,
             epoch,
             customers,
             timers,

@@ -2,6 +2,8 @@
 //! It must not panic, read a clock, or accept what `encode` would not write back. Called by the
 //! `engine` for its lanes, and by the tests.
 
+use std::borrow::Cow;
+
 use super::fields::{Fields, Name, text};
 use super::rejection::{Reason, Rejection, shortened};
 use super::values::{CHANNEL_BYTES_MAX, ID_BYTES_MAX, money, occurred_at_ms, string, thousandths};
@@ -54,6 +56,25 @@ pub fn decode(envelope: Envelope<'_>, intake: &Intake) -> Result<Event, Rejectio
     check_key(&event, envelope.key)?;
     check_future(&event, envelope.timestamp_ms, intake)?;
     Ok(event)
+}
+
+/// Whom a payload names, and when; what cannot be read is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// The customer.
+    pub customer_id: Option<Cow<'a, str>>,
+    /// When it happened.
+    pub occurred_at_ms: Option<i64>,
+}
+
+/// Reads of a payload what is readable, however wrong the rest of it is.
+pub fn subject(payload: &[u8]) -> Subject<'_> {
+    let Ok(fields) = Fields::read(payload) else { return Subject::default() };
+    let occurred_at = fields.get(Name::OccurredAt).filter(|_| fields.twice().is_none());
+    Subject {
+        customer_id: fields.get(Name::CustomerId).and_then(text),
+        occurred_at_ms: occurred_at.and_then(|value| occurred_at_ms(value).ok()),
+    }
 }
 
 fn payload<'a>(envelope: &Envelope<'a>) -> Result<&'a [u8], Rejection> {

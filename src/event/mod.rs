@@ -9,7 +9,7 @@ mod fingerprint;
 mod rejection;
 mod values;
 
-pub use decode::{EVENT_BYTES_MAX, Envelope, Intake, decode};
+pub use decode::{EVENT_BYTES_MAX, Envelope, Intake, Subject, decode, subject};
 pub use rejection::{DETAIL_BYTES_MAX, Reason, Rejection};
 pub use values::{
     CHANNEL_BYTES_MAX, ID_BYTES_MAX, OCCURRED_AT_MS_MAX, OCCURRED_AT_MS_MIN,

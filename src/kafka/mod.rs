@@ -16,7 +16,7 @@ pub mod feed;
 pub mod lane;
 pub mod mover;
 mod ownership;
-mod placement;
+pub mod placement;
 mod refusal;
 pub mod repartition;
 mod restore;

@@ -1,9 +1,10 @@
 //! Where producers put a key: the two partitioners that Kafka's clients use by default. It guesses
-//! nothing; `repartition` finds out which of them has spread the customers.
+//! nothing; `repartition` finds out which of them has spread the customers, and `redrive` where a
+//! key of an old partition count lies now.
 
 /// A way from a key to a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Partitioner {
+pub enum Partitioner {
     /// Java clients; `murmur2_random` of librdkafka.
     Murmur2,
     /// `consistent_random`, the default of librdkafka.
@@ -11,10 +12,11 @@ pub(super) enum Partitioner {
 }
 
 impl Partitioner {
-    pub(super) const ALL: [Self; 2] = [Self::Murmur2, Self::Crc32];
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Murmur2, Self::Crc32];
 
     /// What people call it.
-    pub(super) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Murmur2 => "murmur2",
             Self::Crc32 => "crc32",
@@ -22,7 +24,7 @@ impl Partitioner {
     }
 
     /// The partition of a key among `n_partitions`.
-    pub(super) fn place(self, key: &[u8], n_partitions: i32) -> i32 {
+    pub fn place(self, key: &[u8], n_partitions: i32) -> i32 {
         let hash = match self {
             Self::Murmur2 => murmur2(key) & 0x7fff_ffff,
             Self::Crc32 => crc32(key),
@@ -30,6 +32,15 @@ impl Partitioner {
         let n_partitions = u32::try_from(n_partitions).unwrap_or(1).max(1);
         i32::try_from(hash % n_partitions).unwrap_or(0)
     }
+}
+
+/// Where a key lies among `n_after` that a producer has put at `partition` among `n_before`;
+/// nothing if no partitioner has, or both have and differ now.
+pub fn follow(key: &[u8], partition: i32, n_before: i32, n_after: i32) -> Option<i32> {
+    let explains = |it: &Partitioner| it.place(key, n_before) == partition;
+    let mut places = Partitioner::ALL.into_iter().filter(explains).map(|it| it.place(key, n_after));
+    let place = places.next()?;
+    places.all(|other| other == place).then_some(place)
 }
 
 /// Murmur2 with the seed of Kafka's clients.
@@ -76,5 +87,23 @@ mod tests {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
         assert_eq!(Partitioner::Murmur2.place(b"21", 4), (-973_932_308_i32).rem_euclid(4));
         assert_eq!(Partitioner::Crc32.place(b"123456789", 7), 5);
+    }
+
+    #[test]
+    fn a_key_is_followed_by_the_partitioner_that_has_put_it_there() {
+        for n in 0..200 {
+            let key = format!("customer {n}");
+            let places = |n| Partitioner::ALL.map(|it| it.place(key.as_bytes(), n));
+            let ([murmur2, crc32], now) = (places(4), places(7));
+            for partition in 0..4 {
+                let expect = match (partition == murmur2, partition == crc32) {
+                    (true, true) => (now[0] == now[1]).then_some(now[0]),
+                    (true, false) => Some(now[0]),
+                    (false, true) => Some(now[1]),
+                    (false, false) => None,
+                };
+                assert_eq!(follow(key.as_bytes(), partition, 4, 7), expect, "{key}");
+            }
+        }
     }
 }

@@ -22,14 +22,24 @@ const REASON: &str = "lifetide.reason";
 const DETAIL: &str = "lifetide.detail";
 const TOPIC: &str = "lifetide.topic";
 const PARTITION: &str = "lifetide.partition";
+const N_PARTITIONS: &str = "lifetide.partitions";
 const OFFSET: &str = "lifetide.offset";
 const PAYLOAD_BYTES: &str = "lifetide.truncated_from_bytes";
 const KEY_BYTES: &str = "lifetide.key_truncated_from_bytes";
 const N_HEADERS_DROPPED: &str = "lifetide.headers_dropped";
 
 /// The names above, which an original that was redriven and refused again still carries.
-const OWN_NAMES: [&str; 8] =
-    [REASON, DETAIL, TOPIC, PARTITION, OFFSET, PAYLOAD_BYTES, KEY_BYTES, N_HEADERS_DROPPED];
+const OWN_NAMES: [&str; 9] = [
+    REASON,
+    DETAIL,
+    TOPIC,
+    PARTITION,
+    N_PARTITIONS,
+    OFFSET,
+    PAYLOAD_BYTES,
+    KEY_BYTES,
+    N_HEADERS_DROPPED,
+];
 
 /// A record's headers in their order; a value can be null.
 pub type Headers = Vec<(String, Option<Vec<u8>>)>;
@@ -41,6 +51,8 @@ pub struct Refused<'a> {
     pub topic: &'a str,
     /// Its partition.
     pub partition: i32,
+    /// How many partitions the topic has.
+    pub n_partitions: i32,
     /// The record's own offset.
     pub offset: i64,
     /// The record's key.
@@ -71,6 +83,8 @@ pub struct Origin {
     pub topic: String,
     /// The partition in which it lies.
     pub partition: i32,
+    /// How many partitions the topic had then; absent from letters of earlier versions.
+    pub n_partitions: Option<i32>,
     /// The record's own offset.
     pub offset: i64,
     /// Whether key, payload and headers are the original's in full. If not, the whole record is
@@ -91,6 +105,7 @@ impl DeadLetter {
         add(DETAIL, &rejection.detail);
         add(TOPIC, &refused.topic);
         add(PARTITION, &refused.partition);
+        add(N_PARTITIONS, &refused.n_partitions);
         add(OFFSET, &refused.offset);
         let mut cut = |bytes: Option<&[u8]>, bytes_max: usize, name: &str| {
             let bytes = bytes?;
@@ -116,16 +131,22 @@ impl DeadLetter {
         let reason = self.text(REASON)?;
         let reason = Reason::parse(reason)
             .ok_or_else(|| format!("header `{REASON}` holds the unknown reason `{reason}`"))?;
-        let is_cut = |name: &str| self.headers.iter().any(|(header, _)| header == name);
         let originals = self.headers.iter().filter(|(name, _)| !is_own(name));
         Ok(Origin {
             rejection: Rejection { reason, detail: self.text(DETAIL)?.to_owned() },
             topic: self.text(TOPIC)?.to_owned(),
             partition: self.number(PARTITION)?,
+            n_partitions: self.has(N_PARTITIONS).then(|| self.number(N_PARTITIONS)).transpose()?,
             offset: self.number(OFFSET)?,
-            is_whole: ![PAYLOAD_BYTES, KEY_BYTES, N_HEADERS_DROPPED].into_iter().any(is_cut),
+            is_whole: ![PAYLOAD_BYTES, KEY_BYTES, N_HEADERS_DROPPED]
+                .into_iter()
+                .any(|name| self.has(name)),
             headers: originals.cloned().collect(),
         })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(header, _)| header == name)
     }
 
     fn text(&self, name: &str) -> Result<&str, String> {
@@ -172,7 +193,8 @@ mod tests {
     fn refused() -> Refused<'static> {
         let headers = vec![header("trace", b"\xff\0"), ("null".to_owned(), None)];
         let (key, payload) = (Some(&b"c\x001"[..]), Some(&b"{\"type\":\xff"[..]));
-        Refused { topic: "checkout.events", partition: 3, offset: 41, key, payload, headers }
+        let (topic, partition, n_partitions) = ("checkout.events", 3, 12);
+        Refused { topic, partition, n_partitions, offset: 41, key, payload, headers }
     }
 
     fn rejection() -> Rejection {
@@ -193,6 +215,7 @@ mod tests {
                 header("lifetide.detail", b"not UTF-8 text: at `\xc3\xbc`"),
                 header("lifetide.topic", b"checkout.events"),
                 header("lifetide.partition", b"3"),
+                header("lifetide.partitions", b"12"),
                 header("lifetide.offset", b"41"),
             ],
         };
@@ -201,6 +224,7 @@ mod tests {
             rejection: rejection(),
             topic: "checkout.events".to_owned(),
             partition: 3,
+            n_partitions: Some(12),
             offset: 41,
             is_whole: true,
             headers: refused().headers,
@@ -214,6 +238,13 @@ mod tests {
             DeadLetter::new(Refused { key: None, payload: None, ..refused() }, &rejection());
         assert_eq!((&letter.key, &letter.payload), (&None, &None));
         assert!(letter.read().unwrap().is_whole);
+    }
+
+    #[test]
+    fn a_letter_of_an_earlier_version_tells_no_partition_count() {
+        let mut letter = DeadLetter::new(refused(), &rejection());
+        letter.headers.retain(|(name, _)| name != N_PARTITIONS);
+        assert_eq!(letter.read().unwrap().n_partitions, None);
     }
 
     #[test]
@@ -232,7 +263,7 @@ mod tests {
             header("lifetide.key_truncated_from_bytes", b"65537"),
             header("lifetide.headers_dropped", b"8"),
         ];
-        assert_eq!(own[5..], marks);
+        assert_eq!(own[6..], marks);
         let origin = letter.read().unwrap();
         assert_eq!((origin.is_whole, origin.offset), (false, 41));
     }
@@ -245,7 +276,7 @@ mod tests {
         let fits = Refused { payload: Some(&payload), key: Some(&key), headers, ..refused() };
         let letter = DeadLetter::new(fits, &rejection());
         assert!(letter.read().unwrap().is_whole);
-        assert_eq!(letter.headers.len(), 6);
+        assert_eq!(letter.headers.len(), 7);
     }
 
     /// Goal: the largest dead letter fits a message under the brokers' default bound.
@@ -257,8 +288,9 @@ mod tests {
         for value in ["", "1", &"v".repeat(500)] {
             let headers = vec![header("", value.as_bytes()); 20_000];
             let (key, payload) = (Some(&bytes[..]), Some(&bytes[..]));
-            let (partition, offset) = (i32::MAX, i64::MAX);
-            let huge = Refused { topic: &topic, partition, offset, key, payload, headers };
+            let (partition, n_partitions, offset) = (i32::MAX, i32::MAX, i64::MAX);
+            let topic = &topic;
+            let huge = Refused { topic, partition, n_partitions, offset, key, payload, headers };
             let rejection = Rejection { reason: Reason::TooLarge, detail: detail.clone() };
             let letter = DeadLetter::new(huge, &rejection);
             let fields: usize = letter
@@ -289,6 +321,7 @@ mod tests {
             (DETAIL, None, "header `lifetide.detail` is missing"),
             (TOPIC, None, "header `lifetide.topic` is missing"),
             (PARTITION, Some("3000000000"), "`lifetide.partition` holds `3000000000`"),
+            (N_PARTITIONS, Some(""), "`lifetide.partitions` holds ``, which is no number"),
             (OFFSET, Some("x"), "`lifetide.offset` holds `x`, which is no number"),
         ] {
             let mut letter = DeadLetter::new(refused(), &rejection());

@@ -80,7 +80,7 @@ impl Recounter {
         for partition in 0..n_partitions {
             let gauges = Arc::new(metrics.own_partition(partition));
             recounter.tell(Input::Assigned { partition, epoch: 1, gauges });
-            recounter.tell(Input::Restored(Box::new(never_processed(partition))));
+            recounter.tell(Input::Restored(Box::new(never_processed(partition, n_partitions))));
         }
         recounter
     }
@@ -117,9 +117,10 @@ impl Recounter {
     }
 }
 
-fn never_processed(partition: i32) -> Restored {
+fn never_processed(partition: i32, n_partitions: i32) -> Restored {
     Restored {
         partition,
+        n_partitions,
         epoch: 1,
         customers: Arc::default(),
         timers: engine::timers::Timers::default(),

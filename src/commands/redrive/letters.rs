@@ -1,14 +1,12 @@
 //! Which dead letters are wanted, and what may be done with each: filters, receipts and erasures
 //! in, a verdict out. It speaks to no broker. Called by `redrive`.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use serde::Deserialize;
-
 use crate::cli;
-use crate::event::Reason;
+use crate::event::{self, Reason};
+use crate::kafka::placement::follow;
 use crate::record::dead_letter::{DeadLetter, Origin};
 use crate::record::erased::{self, ErasedHash};
 use crate::record::redriven::Offsets;
@@ -30,34 +28,64 @@ pub(super) enum Verdict {
     Unwanted,
     /// An earlier run has sent it.
     SentBefore,
+    /// An earlier letter is of the same record.
+    Repeat,
     /// It is not the whole record.
     Cut,
-    /// Its customer was erased after it was written.
+    /// Its customer was erased, and it is not known to be of a later day.
     Erased,
+    /// Nobody can say where its customer lies now.
+    Unplaced,
     /// It can be sent.
     Sendable,
+}
+
+/// Where a record goes in the input topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Into this partition.
+    At(i32),
+    /// Wherever its key belongs.
+    ByKey,
+    /// Nobody can say: its partition was of another count, and no one partitioner explains it.
+    Unknown,
 }
 
 /// What a run knows before it judges the first letter.
 #[derive(Debug)]
 pub(super) struct Known<'a> {
     pub(super) arguments: &'a cli::Redrive,
+    pub(super) input_topic: &'a str,
+    /// Of the input topic.
+    pub(super) n_partitions: i32,
     /// What was sent before, by partition of the dead-letter topic.
     pub(super) sent: BTreeMap<i32, Offsets>,
     /// Erased customers: hash of the id → time of the erasure in milliseconds.
     pub(super) erased: BTreeMap<ErasedHash, i64>,
+    /// Of which records letters were met: offsets by topic and partition.
+    pub(super) met: BTreeMap<(String, i32), Offsets>,
 }
 
 impl Known<'_> {
-    pub(super) fn judge(&self, letter: &Letter) -> Verdict {
+    /// Judges a letter, in the order in which they lie: of two of one record the first counts. A
+    /// new group that reads everything again writes a second one.
+    pub(super) fn judge(&mut self, letter: &Letter) -> Verdict {
+        let Origin { topic, partition, offset, .. } = &letter.origin;
+        let met = self.met.entry((topic.clone(), *partition)).or_default();
+        let is_repeat = met.contains(*offset);
+        met.insert(*offset);
         if !self.is_wanted(letter) {
             Verdict::Unwanted
         } else if self.sent.get(&letter.partition).is_some_and(|it| it.contains(letter.offset)) {
             Verdict::SentBefore
+        } else if is_repeat {
+            Verdict::Repeat
         } else if !letter.origin.is_whole {
             Verdict::Cut
         } else if self.is_erased(letter) {
             Verdict::Erased
+        } else if self.place(letter) == Place::Unknown {
+            Verdict::Unplaced
         } else {
             Verdict::Sendable
         }
@@ -73,22 +101,32 @@ impl Known<'_> {
     }
 
     /// The key names the customer, and so does the payload where the key is another's or missing.
+    /// One who has come back has events of after the erasure. When a letter was written tells
+    /// nothing: the processor may have been behind.
     fn is_erased(&self, letter: &Letter) -> bool {
-        #[derive(Deserialize)]
-        struct Named<'a> {
-            #[serde(borrow)]
-            customer_id: Cow<'a, str>,
-        }
         let DeadLetter { key, payload, .. } = &letter.record;
         let key = key.as_deref().and_then(|key| str::from_utf8(key).ok());
-        let named: Option<Named<'_>> =
-            payload.as_deref().and_then(|payload| serde_json::from_slice(payload).ok());
-        let ids = key.into_iter().chain(named.as_ref().map(|named| &*named.customer_id));
+        let subject = event::subject(payload.as_deref().unwrap_or_default());
+        let ids = key.into_iter().chain(subject.customer_id.as_deref());
         let erased_at_ms = ids.filter_map(|id| self.erased.get(&erased::hash_of(id))).max();
-        // Written after the erasure it is of a customer who has come back.
         erased_at_ms.is_some_and(|erased_at_ms| {
-            letter.timestamp_ms.is_none_or(|at_ms| at_ms <= *erased_at_ms)
+            subject.occurred_at_ms.is_none_or(|at_ms| at_ms <= *erased_at_ms)
         })
+    }
+
+    /// Where a letter's record goes.
+    pub(super) fn place(&self, letter: &Letter) -> Place {
+        let Origin { topic, partition, n_partitions, .. } = &letter.origin;
+        let n_before = n_partitions.unwrap_or(self.n_partitions);
+        if topic != self.input_topic || *partition < 0 {
+            Place::ByKey
+        } else if n_before == self.n_partitions {
+            if *partition < n_before { Place::At(*partition) } else { Place::ByKey }
+        } else {
+            let key = letter.record.key.as_deref();
+            let place = key.and_then(|key| follow(key, *partition, n_before, self.n_partitions));
+            place.map_or(Place::Unknown, Place::At)
+        }
     }
 }
 
@@ -98,7 +136,7 @@ pub(super) struct Tally {
     n_letters: u64,
     /// Records that are neither letters nor receipts.
     pub(super) n_foreign: u64,
-    n_by_verdict: [u64; 5],
+    n_by_verdict: [u64; 7],
     /// By reason and input partition, of what is wanted.
     groups: BTreeMap<(Reason, i32), Group>,
 }
@@ -135,8 +173,10 @@ impl Tally {
         for (count, what) in [
             (wanted, "match"),
             (n(Verdict::SentBefore), "  sent before"),
+            (n(Verdict::Repeat), "  of a record that an earlier letter is of"),
             (n(Verdict::Cut), "  cut to fit a message: whole only where they were refused"),
             (n(Verdict::Erased), "  of erased customers"),
+            (n(Verdict::Unplaced), "  refused under another partition count, with no place now"),
             (n(Verdict::Sendable), "  can be sent"),
         ] {
             writeln!(out, "{count:>10} {what}")?;
@@ -160,6 +200,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command, Redrive};
     use crate::event::Rejection;
+    use crate::kafka::placement::Partitioner;
     use crate::record::dead_letter::Refused;
 
     const AT_MS: i64 = 1_714_564_800_000;
@@ -175,6 +216,7 @@ mod tests {
         let refused = Refused {
             topic: "checkout.events",
             partition: 3,
+            n_partitions: 4,
             offset: 41,
             key: key.map(str::as_bytes),
             payload: Some(payload.as_bytes()),
@@ -186,12 +228,22 @@ mod tests {
         Letter { partition: 1, offset: 7, timestamp_ms: Some(AT_MS), record, origin }
     }
 
-    fn check(filters: &str, letter: &Letter, erased_at_ms: i64, expect: Verdict) {
-        let arguments = arguments(filters);
+    fn known(arguments: &Redrive, n_partitions: i32, erased_at_ms: i64) -> Known<'_> {
         let mut offsets = Offsets::default();
         offsets.insert(8);
-        let erased = BTreeMap::from([(erased::hash_of("gone"), erased_at_ms)]);
-        let known = Known { arguments: &arguments, sent: BTreeMap::from([(1, offsets)]), erased };
+        Known {
+            arguments,
+            input_topic: "checkout.events",
+            n_partitions,
+            sent: BTreeMap::from([(1, offsets)]),
+            erased: BTreeMap::from([(erased::hash_of("gone"), erased_at_ms)]),
+            met: BTreeMap::new(),
+        }
+    }
+
+    fn check(filters: &str, letter: &Letter, erased_at_ms: i64, expect: Verdict) {
+        let arguments = arguments(filters);
+        let mut known = known(&arguments, 4, erased_at_ms);
         assert_eq!(known.judge(letter), expect, "{filters} {letter:?}");
     }
 
@@ -229,22 +281,76 @@ mod tests {
         check("", &cut, 0, Verdict::Cut);
     }
 
-    /// Goal: whichever names the customer, key or payload, and however broken the payload is.
+    /// Goal: whichever names the customer, key or payload, and however broken the payload is; the
+    /// letter's own time says nothing, the processor may have been behind.
     #[test]
-    fn a_letter_of_an_erased_customer_stays_unless_the_customer_has_come_back() {
-        let named = r#"{"amount":"1","customer_id":"gone"}"#;
+    fn a_letter_of_an_erased_customer_stays_unless_its_event_is_of_after_the_erasure() {
+        let dated = |fields: &str| format!(r#"{{"occurred_at":{},{fields}}}"#, AT_MS - 500);
+        let named = dated(r#""amount":"1","customer_id":"gone""#);
         for letter in [
-            letter(Some("gone"), "not json"),
-            letter(Some("gone"), r#"{"customer_id":"c1"}"#),
-            letter(None, named),
-            letter(Some("c1"), named),
-            letter(Some("c1"), r#"{"customer_id":"g\u006fne"}"#),
+            letter(Some("gone"), &dated(r#""customer_id":"c1""#)),
+            letter(None, &named),
+            letter(Some("c1"), &named),
+            letter(Some("c1"), &dated(r#""customer_id":"g\u006fne""#)),
+            Letter { timestamp_ms: None, ..letter(Some("gone"), &named) },
         ] {
-            check("", &letter, AT_MS, Verdict::Erased);
-            check("", &letter, AT_MS - 1, Verdict::Sendable);
+            check("", &letter, AT_MS - 500, Verdict::Erased);
+            check("", &letter, AT_MS - 501, Verdict::Sendable);
         }
-        let undated = Letter { timestamp_ms: None, ..letter(Some("gone"), named) };
-        check("", &undated, 0, Verdict::Erased);
+        for undated in [
+            "not json",
+            r#"{"customer_id":"gone"}"#,
+            r#"{"customer_id":"gone","occurred_at":[]}"#,
+            r#"{"occurred_at":1714564800000,"occurred_at":1714564800000}"#,
+        ] {
+            check("", &letter(Some("gone"), undated), 0, Verdict::Erased);
+        }
         check("", &letter(Some("c1"), r#"{"customer_id":7}"#), AT_MS, Verdict::Sendable);
+    }
+
+    #[test]
+    fn of_two_letters_of_one_record_only_the_first_counts() {
+        let arguments = arguments("--since 2024-05-01T12:00:00Z");
+        let mut known = known(&arguments, 4, 0);
+        let first = Letter { timestamp_ms: Some(0), ..letter(Some("c1"), "{}") };
+        let later = Letter { offset: 9, partition: 0, ..letter(Some("c1"), "{}") };
+        assert_eq!(known.judge(&first), Verdict::Unwanted);
+        assert_eq!(known.judge(&later), Verdict::Repeat);
+        let mut other = Letter { offset: 10, ..letter(Some("c1"), "{}") };
+        other.origin.partition = 2;
+        assert_eq!(known.judge(&other), Verdict::Sendable);
+    }
+
+    #[test]
+    fn a_letter_of_another_partition_count_goes_where_its_customer_lies_now() {
+        let arguments = arguments("");
+        let by_murmur2 = |id: &String| {
+            let [place, other] = Partitioner::ALL.map(|it| it.place(id.as_bytes(), 4));
+            place == 3 && other != 3 && Partitioner::Murmur2.place(id.as_bytes(), 7) != 3
+        };
+        let ids = || (0..200).map(|n| format!("customer {n}"));
+        let moved = letter(ids().find(by_murmur2).as_deref(), "{}");
+        let key = moved.record.key.clone().unwrap();
+        let stranger =
+            |id: &String| Partitioner::ALL.iter().all(|it| it.place(id.as_bytes(), 4) != 3);
+        let by_hand = letter(ids().find(stranger).as_deref(), "{}");
+        let keyless = letter(None, "{}");
+        for (letter, expect) in [
+            (&moved, Place::At(Partitioner::Murmur2.place(&key, 7))),
+            (&by_hand, Place::Unknown),
+            (&keyless, Place::Unknown),
+        ] {
+            let mut known = known(&arguments, 7, 0);
+            assert_eq!(known.place(letter), expect);
+            let is_left = known.judge(letter) == Verdict::Unplaced;
+            assert_eq!(is_left, expect == Place::Unknown);
+            assert_eq!(self::known(&arguments, 4, 0).place(letter), Place::At(3));
+        }
+        let mut old = moved;
+        old.origin.n_partitions = None;
+        assert_eq!(known(&arguments, 7, 0).place(&old), Place::At(3));
+        assert_eq!(known(&arguments, 2, 0).place(&old), Place::ByKey);
+        old.origin.topic = "another".to_owned();
+        assert_eq!(known(&arguments, 7, 0).place(&old), Place::ByKey);
     }
 }

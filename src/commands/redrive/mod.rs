@@ -21,7 +21,7 @@ use crate::record::changelog::Key;
 use crate::record::dead_letter::DeadLetter;
 use crate::record::erased::{self, ErasedHash};
 use crate::record::redriven::{self, Offsets};
-use letters::{Known, Letter, Tally, Verdict};
+use letters::{Known, Letter, Place, Tally, Verdict};
 
 /// Records between two movements of a bar.
 const PROGRESS_RECORDS: u64 = 1000;
@@ -48,18 +48,19 @@ fn redrive(
     shutdown: &Shutdown,
 ) -> Result<Outcome, String> {
     let kafka = &config.kafka;
-    let n_partitions = topics::partitions(kafka, &kafka.input_topic)?;
     // First, so that no earlier run can send any more when the receipts are read.
     let mover = arguments.send.then(|| Mover::connect(config, "redrive")).transpose()?;
     let scan = Scan::open(kafka, &kafka.dlq_topic)?;
     let known = Known {
         arguments,
+        input_topic: &kafka.input_topic,
+        n_partitions: topics::partitions(kafka, &kafka.input_topic)?,
         sent: read_receipts(&scan, shutdown)?,
         erased: read_erased(kafka, shutdown)?,
+        met: BTreeMap::new(),
     };
     let mut run = Run {
         kafka,
-        n_partitions,
         known,
         mover,
         tally: Tally::default(),
@@ -112,10 +113,12 @@ fn read_receipts(scan: &Scan, shutdown: &Shutdown) -> Result<BTreeMap<i32, Offse
 /// The erased customers that the processor remembers.
 fn read_erased(kafka: &Kafka, shutdown: &Shutdown) -> Result<BTreeMap<ErasedHash, i64>, String> {
     let scan = Scan::open(kafka, &kafka.changelog_topic)?;
-    let mut erasures = BTreeMap::new();
+    // Of each partition by itself: what one forgets, another may have to remember.
+    let mut by_partition: BTreeMap<i32, BTreeMap<ErasedHash, i64>> = BTreeMap::new();
     read(&scan, "erasures", shutdown, |lying| {
         let key = Key::read(lying.key.unwrap_or_default()).map_err(|error| error.to_string())?;
         if let Key::Erased(hash) = key {
+            let erasures = by_partition.entry(lying.partition).or_default();
             match lying.payload {
                 Some(value) => drop(erasures.insert(hash, erased::decode(value)?)),
                 None => drop(erasures.remove(&hash)),
@@ -123,14 +126,24 @@ fn read_erased(kafka: &Kafka, shutdown: &Shutdown) -> Result<BTreeMap<ErasedHash
         }
         Ok(())
     })?;
-    Ok(erasures)
+    Ok(newest(by_partition.into_values()))
+}
+
+/// Each erasure as late as any partition remembers it.
+fn newest(
+    partitions: impl Iterator<Item = BTreeMap<ErasedHash, i64>>,
+) -> BTreeMap<ErasedHash, i64> {
+    let mut erasures: BTreeMap<ErasedHash, i64> = BTreeMap::new();
+    for (hash, at_ms) in partitions.flatten() {
+        let known = erasures.entry(hash).or_insert(at_ms);
+        *known = at_ms.max(*known);
+    }
+    erasures
 }
 
 /// One run over the dead letters.
 struct Run<'a> {
     kafka: &'a Kafka,
-    /// Of the input topic.
-    n_partitions: i32,
     known: Known<'a>,
     /// Absent in a dry run.
     mover: Option<Mover>,
@@ -166,13 +179,15 @@ impl Run<'_> {
 
     fn send(&mut self, letter: Letter) -> Result<(), String> {
         let Some(mover) = &mut self.mover else { return Ok(()) };
+        let to = match self.known.place(&letter) {
+            Place::At(partition) => Some(partition),
+            Place::ByKey | Place::Unknown => None,
+        };
         let Letter { partition, offset, record, origin, .. } = letter;
-        let is_of_input = origin.topic == self.kafka.input_topic
-            && (0..self.n_partitions).contains(&origin.partition);
         let headers = redriven::headers(origin.headers, &self.kafka.dlq_topic, partition, offset);
         mover.send(Addressed {
             topic: &self.kafka.input_topic,
-            partition: is_of_input.then_some(origin.partition),
+            partition: to,
             key: record.key.as_deref(),
             value: record.payload.as_deref(),
             headers: &headers,

@@ -3,7 +3,7 @@
 
 use super::broker::abort;
 use super::source::Stored;
-use super::workload::{log, noon_ms, order};
+use super::workload::{GROUND_PARTITIONS, log, noon_ms, order};
 use super::world::{Setup, World};
 use crate::config::Emit;
 use crate::engine::Topic;
@@ -40,6 +40,7 @@ fn poison_becomes_a_dead_letter_in_the_transaction_that_passes_it() {
     let origin = DeadLetter { key, payload, headers: letter.headers.clone() }.read().unwrap();
     assert_eq!(origin.rejection.reason, Reason::NotJson);
     assert_eq!((origin.topic.as_str(), origin.partition, origin.offset), ("checkout.events", 0, 1));
+    assert_eq!(origin.n_partitions, Some(GROUND_PARTITIONS));
     assert_eq!(origin.headers, [("from".to_owned(), Some(b"shop".to_vec()))]);
     assert_eq!(world.metric("lifetide_dead_letters_total"), 1);
     assert_eq!(world.metric("lifetide_rejections_total{reason=\"not_json\"}"), 1);
