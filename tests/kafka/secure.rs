@@ -88,8 +88,9 @@ fn complete(deployment: &Deployment) {
     deployment.topics.configure(&deployment.topic("scores"), compacted.0, compacted.1);
 }
 
+/// What a command said: the findings last, whatever the client logs after them.
 fn text(output: &Output) -> String {
-    [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
+    [&output.stderr[..], &output.stdout].map(String::from_utf8_lossy).concat()
 }
 
 #[test]
