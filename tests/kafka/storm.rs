@@ -17,7 +17,7 @@ use crate::support::{pause, wait_until};
 const N_PARTITIONS: i32 = 12;
 const END_DEADLINE: Duration = Duration::from_secs(30);
 /// With a session timeout, a broker's start and a backlog of events in it.
-const DEADLINE: Duration = Duration::from_mins(5);
+const DEADLINE: Duration = Duration::from_mins(15);
 /// Time from one blow to the next, in milliseconds: within transactions, restores and rebalances.
 const PAUSE_MS: (u64, u64) = (100, 4_000);
 /// How long a process stands still, in milliseconds: also longer than its session.

@@ -11,8 +11,10 @@ use super::load::Dice;
 use super::pause;
 use super::topics::{Feed, Outgoing};
 
-/// Sends a second; each waits until the broker has its records.
-const SENDS_PER_S: u64 = 20;
+/// From one send to the next; each waits until the broker has its records.
+const SLICE: Duration = Duration::from_millis(50);
+/// What is sent at once after a broker kept it waiting: so much of a second's events.
+const CATCH_UP_S: u64 = 1;
 /// How long a customer is there, at any rate of events.
 const STAY_S: u64 = 12;
 /// What a customer does before they stay away.
@@ -54,16 +56,19 @@ impl Traffic {
 
 fn run(feed: &Feed, seed: u64, pace: Pace, is_over: &AtomicBool) -> u64 {
     let mut shop = Shop::new(seed, pace.events_per_s);
-    let mut began = Instant::now();
-    let slice = Duration::from_millis(1_000 / SENDS_PER_S);
+    // Time that was silent does not count, and what a broker held up is made up for.
+    let (mut began, mut opened) = (Instant::now(), Instant::now());
     while !is_over.load(Ordering::Relaxed) {
+        let due = began.elapsed().as_millis() * u128::from(pace.events_per_s) / 1_000;
+        let due = u64::try_from(due).unwrap().saturating_sub(shop.n);
         let sent = Instant::now();
-        feed.send((0..pace.events_per_s / SENDS_PER_S).map(|_| shop.record()));
-        if let Some((_, length)) = pace.silence.filter(|(after, _)| began.elapsed() > *after) {
+        feed.send((0..due.min(pace.events_per_s * CATCH_UP_S)).map(|_| shop.record()));
+        if let Some((_, length)) = pace.silence.filter(|(after, _)| opened.elapsed() > *after) {
             pause(length);
-            began = Instant::now();
+            began += length;
+            opened = Instant::now();
         }
-        pause(slice.saturating_sub(sent.elapsed()));
+        pause(SLICE.saturating_sub(sent.elapsed()));
     }
     shop.n
 }
