@@ -163,6 +163,18 @@ pub struct Repartition {
     /// Go on knowingly with what is left where state or events are gone, as `run` does
     #[arg(long)]
     pub accept_loss: bool,
+    /// How the producers place keys [default: what explains where the customers lie]
+    #[arg(long, value_enum)]
+    pub partitioner: Option<Partitioner>,
+}
+
+/// How producers place keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Partitioner {
+    /// Java clients, and others with `partitioner=murmur2_random`
+    Murmur2,
+    /// The default of librdkafka: Python, Go, .NET, Node and Rust clients
+    Crc32,
 }
 
 /// Where the configuration of a command that needs a cluster comes from.
@@ -247,6 +259,10 @@ pub struct Import {
     /// Send nothing if a row cannot be used, instead of skipping it; up to 20 are reported
     #[arg(long)]
     pub strict: bool,
+    /// How live producers place keys, and so where rows belong
+    /// [default: what explains the topic's newest keys; murmur2 where there are none]
+    #[arg(long, value_enum)]
+    pub partitioner: Option<Partitioner>,
 }
 
 /// Arguments of `redrive`.

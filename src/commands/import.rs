@@ -10,12 +10,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Error, Result, bail};
 
 use super::reading::{self, Source};
-use super::{Outcome, load_config, printed, progress, until_signalled};
+use super::{Outcome, load_config, partitioner, printed, progress, until_signalled};
 use crate::calendar::{Calendar, Day, rfc3339};
 use crate::cli;
 use crate::config::{Config, Purpose};
 use crate::history::{Hashing, Options, Order, Row, Tally};
+use crate::kafka::custom;
 use crate::kafka::mover::{Addressed, Bookmark, Mover};
+use crate::kafka::placement::Partitioner;
 use crate::kafka::topics;
 use crate::lifecycle::Shutdown;
 use crate::plan;
@@ -44,6 +46,8 @@ struct History {
     /// Names the import: the same file, read in the same way, gives it again.
     fingerprint: String,
     calendar: Calendar,
+    /// Where its rows belong, if somebody said so.
+    partitioner: Option<Partitioner>,
 }
 
 impl History {
@@ -78,7 +82,8 @@ impl History {
         if input.digest() != content {
             bail!("`{name}` was changed while it was read; import it when it is complete");
         }
-        Ok(Self { rows, tally, fingerprint, calendar: rules.calendar })
+        let partitioner = arguments.partitioner.map(partitioner);
+        Ok(Self { rows, tally, fingerprint, calendar: rules.calendar, partitioner })
     }
 
     /// Sends what is not in the topic yet, and prints the summary.
@@ -93,6 +98,11 @@ impl History {
         if n_before < n_rows {
             self.warn_of_signals(config);
         }
+        let partitioner = match self.partitioner {
+            Some(told) => told,
+            None => custom::partitioner(kafka, &kafka.input_topic).map_err(Error::msg)?,
+        };
+        let n_partitions = topics::partitions(kafka, &kafka.input_topic).map_err(Error::msg)?;
         let bar = progress(n_rows as u64, "importing {bar:40} {pos}/{len} {per_sec} {eta}");
         let mut n_done = n_before;
         for row in self.rows.iter().skip(n_before) {
@@ -100,10 +110,11 @@ impl History {
                 break;
             }
             let payload = row.event.encode();
+            let key = row.event.customer_id.as_bytes();
             let record = Addressed {
                 topic: &kafka.input_topic,
-                partition: None,
-                key: Some(row.event.customer_id.as_bytes()),
+                partition: Some(partitioner.place(key, n_partitions)),
+                key: Some(key),
                 value: Some(&payload),
                 headers: &[],
             };

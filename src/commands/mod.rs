@@ -23,8 +23,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli;
 use crate::config::{self, Config, ConfigFaults, File, NEAR_PREFIX, Purpose, Sources};
 use crate::kafka::admin;
+use crate::kafka::placement::Partitioner;
 use crate::lifecycle::Shutdown;
 
 pub use crate::config::Misuse;
@@ -139,6 +141,14 @@ pub fn load_config(path: Option<&Path>, sets: &[String], purpose: Purpose) -> Re
         purpose,
     })?;
     Ok(config)
+}
+
+/// The partitioner that somebody named.
+const fn partitioner(told: cli::Partitioner) -> Partitioner {
+    match told {
+        cli::Partitioner::Murmur2 => Partitioner::Murmur2,
+        cli::Partitioner::Crc32 => Partitioner::Crc32,
+    }
 }
 
 /// The host's name: the kernel's on Linux, else what the shell says.

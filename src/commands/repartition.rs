@@ -6,7 +6,7 @@ use std::io::{self, Write, stdout};
 use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
 
-use super::{Outcome, load_config, printed, progress};
+use super::{Outcome, load_config, partitioner, printed, progress};
 use crate::cli;
 use crate::config::Purpose;
 use crate::engine::rebuild::OnLoss;
@@ -34,7 +34,8 @@ pub fn execute(arguments: &cli::Repartition) -> Result<Outcome> {
         bar.set_message(doing);
         bar.inc(n_records);
     };
-    let job = Repartition::open(kafka, plan.pipeline(), ground, on_loss, &tell);
+    let told = arguments.partitioner.map(partitioner);
+    let job = Repartition::open(kafka, plan.pipeline(), ground, on_loss, told, &tell);
     let Some(job) = job.map_err(|fault| anyhow!(fault))? else {
         let line = format!(
             "nothing to do: the state was made under the input's `{n_partitions}` partitions"

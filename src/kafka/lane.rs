@@ -67,7 +67,7 @@ pub fn run(
     let identity = Identity::new(kafka, lane);
     let metrics = Arc::clone(&common.metrics);
     let writer = Writer::connect(kafka, &identity, move || metrics.transaction_retried())
-        .map_err(|failure| failure.to_string())?;
+        .map_err(|error| error.failure.to_string())?;
     let (inputs, inputs_end) = bounded(INPUTS_MAX);
     let (commands, commands_end) = bounded(COMMANDS_MAX);
     let (errands, errands_end) = bounded(ERRANDS_MAX);

@@ -3,13 +3,14 @@
 //! `watchdog` judges whether partitions come on. Each blocking call of librdkafka is made on a
 //! thread of our own: no futures, no wakers that could be lost. `feed`, `tail` and `embedded` are
 //! no part of a lane: a producer, a reader and a broker for `demo`. Nor are `span`, `scan` and
-//! `mover`, with which commands read and write topics, and `repartition` with `placement`, which
-//! moves state between two runs.
+//! `mover`, with which commands read and write topics, `placement` and `custom`, which say where
+//! keys lie, and `repartition`, which moves state between two runs.
 
 pub mod admin;
 mod callbacks;
 pub mod clients;
 mod cover;
+pub mod custom;
 pub mod embedded;
 mod ends;
 pub mod feed;

@@ -51,7 +51,7 @@ impl Mover {
     pub fn connect(config: &Config, command: &str) -> Result<Self, String> {
         let identity = Identity::of_command(&config.kafka, command);
         let writer = Writer::connect(&config.kafka, &identity, || {})
-            .map_err(|failure| failure.to_string())?;
+            .map_err(|error| error.failure.to_string())?;
         let records_max = u64::from(config.processing.transaction_events_max).min(RECORDS_MAX);
         let bytes_max = u64::from(config.processing.transaction_bytes_max);
         Ok(Self { writer, records_max, bytes_max, open: None })

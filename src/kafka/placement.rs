@@ -1,6 +1,6 @@
 //! Where producers put a key: the two partitioners that Kafka's clients use by default. It guesses
-//! nothing; `repartition` finds out which of them has spread the customers, and `redrive` where a
-//! key of an old partition count lies now.
+//! nothing; `custom` and `repartition` find out which of them has placed what is there, and
+//! `redrive` where a key of an old partition count lies now.
 
 /// A way from a key to a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

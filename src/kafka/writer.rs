@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -57,6 +57,15 @@ pub(super) struct Writer {
     on_retry: Box<dyn Fn() + Send>,
 }
 
+/// Why there is no writer.
+#[derive(Debug)]
+pub(super) struct NotConnected {
+    /// What that means for who wanted one.
+    pub(super) failure: Failure,
+    /// What the broker answered, if it did.
+    pub(super) answer: Option<RDKafkaErrorCode>,
+}
+
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer").field("n_unpolled", &self.n_unpolled).finish_non_exhaustive()
@@ -73,10 +82,11 @@ impl Writer {
         kafka: &Kafka,
         identity: &Identity,
         on_retry: impl Fn() + Send + 'static,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, NotConnected> {
         let producer = clients::sink(kafka, identity)
             .create_with_context(Unwritable::default())
-            .map_err(|error| Failure::Fatal(format!("failed to create the producer: {error}")))?;
+            .map_err(|error| Failure::Fatal(format!("failed to create the producer: {error}")))
+            .map_err(|failure| NotConnected { failure, answer: None })?;
         let writer = Self {
             producer,
             transaction_timeout_ms: u64::from(kafka.transaction_timeout_ms),
@@ -92,10 +102,10 @@ impl Writer {
         });
         outcome.map_err(|failure| {
             let topic = (&*kafka.changelog_topic, Use::Write);
-            match answer.and_then(|code| missing_right(code, &kafka.group_id, topic)) {
-                Some(refusal) => Failure::Fatal(refusal.sentence()),
-                None => fatal(failure),
-            }
+            let right = answer.and_then(|code| missing_right(code, &kafka.group_id, topic));
+            let failure =
+                right.map_or_else(|| fatal(failure), |refusal| Failure::Fatal(refusal.sentence()));
+            NotConnected { failure, answer }
         })?;
         Ok(writer)
     }

@@ -2,9 +2,11 @@
 //! row once. The input and what the processor makes of it are read with `read_committed`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::process::Output;
 use std::time::Duration;
 
+use lifetide::kafka::placement::Partitioner;
 use lifetide::record::signal::Signal;
 use serde_json::Value;
 
@@ -277,4 +279,39 @@ fn a_file_is_imported_once_and_what_cannot_be_used_is_said_by_line() {
     let input = deployment.topics.read_all(&deployment.topic("events"));
     let ids: BTreeSet<String> = input.iter().map(|it| json(it)["event_id"].to_string()).collect();
     assert_eq!(ids.len(), 5, "rows of two files share an id: {ids:?}");
+}
+
+/// Goal: rows go where live producers put the same customer, or nowhere.
+#[test]
+fn rows_lie_where_the_newest_records_say_that_keys_are_placed() {
+    const N_PARTITIONS: i32 = 4;
+    let Some(broker) = Broker::shared() else { return };
+    let deployment = Deployment::of_partitions(&broker.address(), N_PARTITIONS);
+    let dir = tempfile::tempdir().unwrap();
+    let import_day = |day: u32, told: &[&str]| {
+        let path = dir.path().join(format!("{day}.csv"));
+        let rows = (0..50).map(|n| format!("c{n},2024-01-0{day},1.00\n"));
+        let header = "customer_id,occurred_at,amount\n".to_owned();
+        std::fs::write(&path, iter::once(header).chain(rows).collect::<String>()).unwrap();
+        import(&deployment, &[&["--input", path.to_str().unwrap()], told].concat())
+    };
+    let is_placed = |partitioner: Partitioner| {
+        let input = deployment.topics.read_all(&deployment.topic("events"));
+        let place = |record: &Record| partitioner.place(record.key.as_ref().unwrap(), N_PARTITIONS);
+        input.iter().all(|record| place(record) == record.partition)
+    };
+
+    // The first is what a producer of librdkafka sends.
+    for (day, told) in [(1, &["--partitioner", "crc32"][..]), (2, &[])] {
+        let (output, out, err) = import_day(day, told);
+        assert!(output.status.success() && out.contains("50   sent\n"), "{out}{err}");
+        assert!(is_placed(Partitioner::Crc32), "after day {day}");
+    }
+    let (output, out, err) = import_day(3, &["--partitioner", "murmur2"]);
+    assert!(output.status.success() && out.contains("50   sent\n"), "{out}{err}");
+    let n = n_written(&deployment);
+    let (output, out, err) = import_day(4, &[]);
+    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    assert!(err.contains("say with `--partitioner` how they place keys now"), "{err}");
+    assert_eq!(n_written(&deployment), n, "nothing is sent");
 }

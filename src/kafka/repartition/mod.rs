@@ -14,6 +14,7 @@ mod survey;
 mod tally;
 
 use super::admin::Cluster;
+use super::placement::Partitioner;
 use super::span::Spans;
 use super::topics;
 use crate::config::Kafka;
@@ -32,6 +33,8 @@ pub struct Repartition<'a> {
     ground: Ground,
     n_after: i32,
     on_loss: OnLoss,
+    /// How producers place keys, if somebody said so.
+    told: Option<Partitioner>,
     spans: Spans,
     tell: &'a dyn Fn(&'static str, u64),
 }
@@ -80,6 +83,7 @@ impl<'a> Repartition<'a> {
         pipeline: Pipeline,
         ground: Ground,
         on_loss: OnLoss,
+        told: Option<Partitioner>,
         tell: &'a dyn Fn(&'static str, u64),
     ) -> Result<Option<Self>, String> {
         let spans = Spans::new(kafka)?;
@@ -100,7 +104,7 @@ impl<'a> Repartition<'a> {
             ));
         }
         let ground = Ground { n_partitions: n_before, ..ground };
-        Ok(Some(Self { kafka, pipeline, ground, n_after, on_loss, spans, tell }))
+        Ok(Some(Self { kafka, pipeline, ground, n_after, on_loss, told, spans, tell }))
     }
 
     /// Says what would be done, and changes nothing.

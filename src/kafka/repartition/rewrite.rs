@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::info;
@@ -37,9 +38,14 @@ impl<'a> Rewrite<'a> {
         let mut kafka = job.kafka.clone();
         kafka.transaction_timeout_ms = TRANSACTION_TIMEOUT_MS;
         let writer = Writer::connect(&kafka, &identity, || {})
-            // A broker may allow less; then what lanes are given is known to be allowed.
-            .or_else(|_| Writer::connect(job.kafka, &identity, || {}))
-            .map_err(|failure| failure.to_string())?;
+            .or_else(|error| match error.answer {
+                // What lanes are given is known to be allowed.
+                Some(RDKafkaErrorCode::InvalidTransactionTimeout) => {
+                    Writer::connect(job.kafka, &identity, || {})
+                }
+                _ => Err(error),
+            })
+            .map_err(|error| error.failure.to_string())?;
         Ok(Self { job, writer: RefCell::new(writer) })
     }
 
@@ -69,11 +75,21 @@ impl<'a> Rewrite<'a> {
         for found in &survey.partitions {
             self.move_state(survey, found)?;
         }
+        let touched = || survey.partitions.iter().filter(|it| survey.tally.touches(it.number));
+        let (mut n_sent, n_unread) = (0, touched().map(|found| found.n_unread).sum::<u64>());
         // Misplaced events first: they are older than what the new count has placed.
         for misplaced in [true, false] {
-            for found in survey.partitions.iter().filter(|it| survey.tally.touches(it.number)) {
-                self.send_again(survey, found, misplaced)?;
+            for found in touched() {
+                n_sent += self.send_again(survey, found, misplaced)?;
             }
+        }
+        // Retention may have taken some since they were counted.
+        if n_sent != n_unread {
+            return Err(format!(
+                "of `{n_unread}` unread events `{n_sent}` could be read again; nothing was \
+                 changed: raise the retention of `{}` and run it again",
+                self.job.kafka.input_topic
+            ));
         }
         survey.partitions.iter().try_for_each(|found| self.mark(survey, found))
     }
@@ -107,7 +123,7 @@ impl<'a> Rewrite<'a> {
         Ok(())
     }
 
-    fn send_again(&self, survey: &Survey, found: &Found, misplaced: bool) -> Result<(), String> {
+    fn send_again(&self, survey: &Survey, found: &Found, misplaced: bool) -> Result<u64, String> {
         let topic = &self.job.kafka.input_topic;
         let mut n_sent = 0;
         self.job.spans.read(topic, found.number, (found.from, found.end), |message| {
@@ -129,7 +145,7 @@ impl<'a> Rewrite<'a> {
             sent.map_err(|failure| self.explain(&failure))
         })?;
         (self.job.tell)("sending events again", n_sent);
-        Ok(())
+        Ok(n_sent)
     }
 
     /// Last of all in each partition, as at the end of every transaction.

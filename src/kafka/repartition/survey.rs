@@ -100,7 +100,7 @@ impl Survey {
             (job.tell)("reading unread events", n_unread);
             partitions.push(found);
         }
-        let tally = tally::choose(tallies)?;
+        let tally = tally::choose(tallies, job.told)?;
         check_early(job, &tally, &partitions)?;
         let stream_time_ms = partitions.iter().filter_map(|found| found.stream_time_ms).min();
         Ok(Self { tally, partitions, erased, stream_time_ms, n_customers, losses })

@@ -103,33 +103,38 @@ fn at<T>(values: &mut [T], partition: i32) -> &mut T {
     &mut values[usize::try_from(partition).expect("partitions count from 0")]
 }
 
-/// The partitioner that explains where the customers are.
+/// The partitioner that explains where the customers are, or that which is `told`.
 ///
 /// # Errors
-/// None does, or both do and would send them to different places.
-pub(super) fn choose(tallies: [Tally; 2]) -> Result<Tally, String> {
-    const REMEDY: &str = "start with a new group and changelog topic, on an input topic that was \
-                          filled under one count";
+/// None does, or both do and would send them to different places; or the one that is told does not.
+pub(super) fn choose(tallies: [Tally; 2], told: Option<Partitioner>) -> Result<Tally, String> {
     let n_customers: i64 = tallies[0].n_customers.iter().sum();
-    let [murmur2, crc32] = tallies;
+    let [murmur2, crc32] = &tallies;
     let is_possible = |tally: &Tally| tally.n_wrong == 0;
-    let rank = |tally: &Tally| (!is_possible(tally), tally.n_strange);
-    if !is_possible(&murmur2) && !is_possible(&crc32) {
+    let may_be = |tally: &Tally| told.is_none_or(|told| told == tally.partitioner);
+    if !tallies.iter().any(|tally| is_possible(tally) && may_be(tally)) {
+        let said = told.map_or(String::new(), |told| format!("`{}` was said, but ", told.as_str()));
         return Err(format!(
-            "of `{n_customers}` customers `{}` lie where murmur2 (Java clients) would not put \
-             them, and `{}` where crc32 (librdkafka's default) would not: producers place keys in \
-             another way, and where they put customers now is unknown; {REMEDY}",
+            "{said}of `{n_customers}` customers `{}` lie where murmur2 (Java clients) would not \
+             put them, and `{}` where crc32 (librdkafka's default) would not: where producers put \
+             customers now is unknown; start with a new group and changelog topic, on an input \
+             topic that was filled under one count",
             murmur2.n_wrong, crc32.n_wrong
         ));
     }
+    let rank = |tally: &Tally| (!is_possible(tally), tally.n_strange);
     let does_nothing = |tally: &Tally| tally.n_moved == 0 && tally.n_misplaced == 0;
-    if rank(&murmur2) == rank(&crc32) && !(does_nothing(&murmur2) && does_nothing(&crc32)) {
+    let is_same = does_nothing(murmur2) && does_nothing(crc32);
+    if told.is_none() && rank(murmur2) == rank(crc32) && !is_same {
         return Err(format!(
-            "`{n_customers}` customers are too few to tell whether producers place keys by murmur2 \
-             (Java clients) or by crc32 (librdkafka's default); {REMEDY}"
+            "where `{n_customers}` customers lie does not tell whether producers place keys by \
+             murmur2 (Java clients) or by crc32 (librdkafka's default); say which with \
+             `--partitioner`"
         ));
     }
-    Ok(if rank(&murmur2) <= rank(&crc32) { murmur2 } else { crc32 })
+    let [murmur2, crc32] = tallies;
+    let is_murmur2 = told.map_or(rank(&murmur2) <= rank(&crc32), |it| it == murmur2.partitioner);
+    Ok(if is_murmur2 { murmur2 } else { crc32 })
 }
 
 #[cfg(test)]
@@ -154,7 +159,7 @@ mod tests {
                     tally.customer(&id, place);
                 }
             }
-            let tally = choose(tallies).unwrap();
+            let tally = choose(tallies, None).unwrap();
             assert_eq!(tally.partitioner, partitioner);
             let stays = |id: &String| {
                 partitioner.place(id.as_bytes(), 4) == partitioner.place(id.as_bytes(), 7)
@@ -175,8 +180,8 @@ mod tests {
                 tally.customer(&id, n % 4);
             }
         }
-        let fault = choose(none).unwrap_err();
-        assert!(fault.contains("place keys in another way"), "{fault}");
+        let fault = choose(none, None).unwrap_err();
+        assert!(fault.contains("is unknown"), "{fault}");
 
         let places = |id: &String| Partitioner::ALL.map(|it| it.place(id.as_bytes(), 4));
         let both = ids().find(|id| places(id)[0] == places(id)[1]).unwrap();
@@ -184,8 +189,29 @@ mod tests {
         for tally in &mut few {
             tally.customer(&both, tally.partitioner.place(both.as_bytes(), 4));
         }
-        assert!(choose(few).unwrap_err().contains("too few to tell"));
-        assert!(choose(tallies()).is_ok(), "nothing is anywhere");
+        assert!(choose(few, None).unwrap_err().contains("say which with"));
+        assert!(choose(tallies(), None).is_ok(), "nothing is anywhere");
+    }
+
+    #[test]
+    fn of_a_single_partition_a_person_must_tell_and_is_not_believed_against_the_customers() {
+        let tallies_of = |n_before| {
+            let mut tallies = Partitioner::ALL.map(|it| Tally::new(it, n_before, 7));
+            for id in ids() {
+                let place = Partitioner::Crc32.place(id.as_bytes(), n_before);
+                for tally in &mut tallies {
+                    tally.customer(&id, place);
+                }
+            }
+            tallies
+        };
+        assert!(choose(tallies_of(1), None).unwrap_err().contains("say which with"));
+        for told in Partitioner::ALL {
+            assert_eq!(choose(tallies_of(1), Some(told)).unwrap().partitioner, told);
+        }
+        let fault = choose(tallies_of(4), Some(Partitioner::Murmur2)).unwrap_err();
+        assert!(fault.starts_with("`murmur2` was said, but of `200` customers"), "{fault}");
+        assert!(choose(tallies_of(4), Some(Partitioner::Crc32)).is_ok());
     }
 
     #[test]
@@ -201,7 +227,7 @@ mod tests {
         for tally in &mut tallies {
             tally.customer(&id, place(&id, 7));
         }
-        let tally = choose(tallies).unwrap();
+        let tally = choose(tallies, None).unwrap();
         assert_eq!(tally.early, BTreeMap::from([(id.clone(), place(&id, 4))]));
     }
 
