@@ -82,7 +82,9 @@ fn a_storm_of_kills_under_load_loses_and_doubles_nothing() {
     let deployment = Deployment::of_partitions(&cluster.address(), N_PARTITIONS);
     // Cleaned each second, as elsewhere here, the changelog would be most of the brokers' work.
     let (state, cleaned) = (deployment.topic("state"), [("segment.ms", "20000"), CLEAN_AT]);
-    cleaned.iter().for_each(|(name, value)| deployment.topics.configure(&state, name, value));
+    for (name, value) in cleaned {
+        deployment.topics.configure(&state, name, value);
+    }
     let quick = ["processing.commit_interval_ms=100", "processing.transaction_events_max=5000"];
     let member = |(name, lanes)| Member::new(deployment.instance(name, lanes).with(&quick));
     let mut members: Vec<Member> = [("one", 1), ("two", 2), ("three", 1)].map(member).into();
