@@ -24,6 +24,7 @@
 //! | [`kafka`] | lanes: poll thread, transactions, restore, what topics must be |
 //! | [`http`] [`metrics`] [`lifecycle`] | look-ups and probes; Prometheus; readiness and shutdown |
 //! | [`config`] | file, environment, `--set`; every rule between keys |
+//! | [`models`] | the models that are known, and the one to go on with |
 //! | [`plan`] | pipelines of a configuration and its model file |
 //! | [`lookup`] | what HTTP says of one customer |
 //! | [`service`] | one running processor: the parts above, wired |
@@ -60,6 +61,7 @@ pub mod kafka;
 pub mod lifecycle;
 pub mod lookup;
 pub mod metrics;
+pub mod models;
 pub mod money;
 pub mod pipeline;
 pub mod plan;

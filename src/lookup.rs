@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::churn::Cause;
 use crate::http::{CustomerLookup, Lookup};
 use crate::lifecycle::Lanes;
+use crate::models::Models;
 use crate::pipeline::Pipeline;
 use crate::record::changelog;
 use crate::record::wire::{Date, Money};
@@ -20,6 +21,7 @@ pub struct Finder {
     store: Arc<Store>,
     lanes: Arc<Lanes>,
     n_partitions: i32,
+    models: Arc<Models>,
     /// A pipeline of its own: look-ups wait for each other, never for a lane.
     pipeline: Mutex<Pipeline>,
 }
@@ -30,14 +32,18 @@ impl Finder {
         store: Arc<Store>,
         lanes: Arc<Lanes>,
         n_partitions: i32,
-        pipeline: Pipeline,
+        models: Arc<Models>,
     ) -> Self {
-        Self { store, lanes, n_partitions, pipeline: Mutex::new(pipeline) }
+        let pipeline = Mutex::new(models.pipeline());
+        Self { store, lanes, n_partitions, models, pipeline }
     }
 
     fn describe(&self, id: &str, value: &[u8]) -> Option<Vec<u8>> {
         let customer = changelog::decode(value).ok()?;
         let mut pipeline = self.pipeline.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.models.wanted().is_some_and(|model| model.label() != pipeline.model_label()) {
+            *pipeline = self.models.pipeline();
+        }
         let as_of_ms = customer.path.as_of_ms;
         let score = pipeline.score(id, &customer, as_of_ms, Cause::Time, None);
         let purchases = customer.ledger.purchases(pipeline.rules().calendar.day(as_of_ms));

@@ -19,6 +19,7 @@ use crate::kafka::topics;
 use crate::lifecycle::{LaneState, Lanes, Shutdown};
 use crate::lookup::Finder;
 use crate::metrics::Metrics;
+use crate::models::Models;
 use crate::plan::Plan;
 use crate::record::marker::Ground;
 
@@ -32,7 +33,6 @@ const LANE_SILENCE_TIMEOUTS: u32 = 5;
 #[derive(Debug)]
 pub struct Service {
     common: Common,
-    plan: Plan,
     lanes: Arc<Lanes>,
     access: http::Access,
 }
@@ -72,9 +72,10 @@ impl Service {
         let timeout = Duration::from_millis(u64::from(config.kafka.transaction_timeout_ms));
         let silence_max = LANE_SILENCE_MAX.max(timeout * LANE_SILENCE_TIMEOUTS);
         let lanes = Lanes::new(processing.workers as usize, silence_max);
+        let models = Arc::new(Models::fixed(plan.rules, plan.model));
         let (config, store) = (Arc::new(config), Arc::default());
-        let common = Common { config, options, store, metrics, shutdown, on_loss };
-        Ok(Self { common, plan, lanes, access })
+        let common = Common { config, options, store, models, metrics, shutdown, on_loss };
+        Ok(Self { common, lanes, access })
     }
 
     /// What the processor counts.
@@ -93,7 +94,7 @@ impl Service {
             Arc::clone(&self.common.store),
             Arc::clone(&self.lanes),
             self.common.options.ground.n_partitions,
-            self.plan.pipeline(),
+            Arc::clone(&self.common.models),
         );
         let services = Services {
             metrics: Arc::clone(&self.common.metrics),
@@ -110,7 +111,7 @@ impl Service {
             group = kafka.group_id,
             input = kafka.input_topic,
             lanes = self.common.config.processing.workers,
-            model = self.plan.pipeline().model_label(),
+            model = self.common.models.pipeline().model_label(),
             "started"
         );
         let failures = tokio::task::spawn_blocking(move || self.run_lanes()).await?;
@@ -147,8 +148,7 @@ impl Service {
     fn run_lane(&self, number: u32) -> Result<(), String> {
         let health = self.lanes.lane(number as usize);
         health.set(LaneState::Starting);
-        let lane =
-            AssertUnwindSafe(|| lane::run(&self.common, number, || self.plan.pipeline(), &health));
+        let lane = AssertUnwindSafe(|| lane::run(&self.common, number, &health));
         catch_unwind(lane)
             .unwrap_or_else(|_| Err(format!("lane `{number}` met a defect and has stopped")))
     }

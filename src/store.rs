@@ -2,8 +2,8 @@
 //! thread writes a partition, and only after its transaction; any number of readers read. A
 //! customer is kept as the bytes of its changelog value, in one allocation with its id.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
 use rustc_hash::FxBuildHasher;
@@ -21,6 +21,11 @@ impl Store {
     /// Shows a restored partition to readers.
     pub fn insert(&self, partition: i32, customers: Arc<Customers>) {
         self.partitions.insert(partition, customers);
+    }
+
+    /// The customers of a partition, if it is shown.
+    pub fn customers(&self, partition: i32) -> Option<Arc<Customers>> {
+        self.partitions.get(&partition).map(|customers| Arc::clone(&customers))
     }
 
     /// Takes a partition away when another member may own it. A lane that hears late that it lost a
@@ -57,6 +62,7 @@ pub struct Customers {
     buckets: DashMap<u64, Bucket, FxBuildHasher>,
     count: AtomicI64,
     bytes: AtomicI64,
+    model_label: Mutex<String>,
 }
 
 /// Memory of a map slot: hash, pointer, length and control byte at hashbrown's mean load.
@@ -101,6 +107,23 @@ impl Customers {
         self.bytes.fetch_add(after.1 - before.1, Ordering::Relaxed);
     }
 
+    /// `name/version` of the model by which the timers are set; empty before that.
+    pub fn model_label(&self) -> String {
+        self.model_label.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says by which model the timers are set.
+    pub fn set_model_label(&self, label: &str) {
+        label.clone_into(&mut self.model_label.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Sets the day of every customer's timer to what `judge` says.
+    pub fn set_due_days(&self, mut judge: impl FnMut(Entry<'_>) -> Option<Day>) {
+        for mut bucket in self.buckets.iter_mut() {
+            bucket.set_due_days(&mut judge);
+        }
+    }
+
     /// Calls `visit` with every customer, in no order.
     pub fn visit_all(&self, mut visit: impl FnMut(Entry<'_>)) {
         for bucket in &self.buckets {
@@ -139,21 +162,29 @@ struct Bucket(Box<[u8]>);
 /// Stands for "no timer" in a bucket.
 const NEVER: Day = Day(i32::MAX);
 
+/// What is left of a bucket.
+struct Entries<'a>(&'a [u8]);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        let (header, tail) = self.0.split_first_chunk::<{ Bucket::HEADER_BYTES }>()?;
+        let [id_len, d0, d1, d2, d3, value_len @ ..] = *header;
+        let (id, tail) = tail.split_at(usize::from(id_len));
+        let (value, tail) = tail.split_at(u32::from_le_bytes(value_len) as usize);
+        self.0 = tail;
+        let id = std::str::from_utf8(id).expect("an id went in as text");
+        let due = Some(Day(i32::from_le_bytes([d0, d1, d2, d3]))).filter(|due| *due != NEVER);
+        Some(Entry { id, due, value })
+    }
+}
+
 impl Bucket {
     const HEADER_BYTES: usize = 9;
 
-    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let mut rest = &*self.0;
-        std::iter::from_fn(move || {
-            let (header, tail) = rest.split_first_chunk::<{ Self::HEADER_BYTES }>()?;
-            let [id_len, d0, d1, d2, d3, value_len @ ..] = *header;
-            let (id, tail) = tail.split_at(usize::from(id_len));
-            let (value, tail) = tail.split_at(u32::from_le_bytes(value_len) as usize);
-            rest = tail;
-            let id = std::str::from_utf8(id).expect("an id went in as text");
-            let due = Some(Day(i32::from_le_bytes([d0, d1, d2, d3]))).filter(|due| *due != NEVER);
-            Some(Entry { id, due, value })
-        })
+    fn entries(&self) -> Entries<'_> {
+        Entries(&self.0)
     }
 
     fn with(&self, id: &str, new: Option<Entry<'_>>) -> Self {
@@ -168,6 +199,16 @@ impl Bucket {
             bytes.extend_from_slice(entry.value);
         }
         Self(bytes.into_boxed_slice())
+    }
+
+    fn set_due_days(&mut self, mut judge: impl FnMut(Entry<'_>) -> Option<Day>) {
+        let mut at = 0;
+        while let Some(entry) = Entries(&self.0[at..]).next() {
+            let n_bytes = Self::HEADER_BYTES + entry.id.len() + entry.value.len();
+            let due = judge(entry).unwrap_or(NEVER);
+            self.0[at + 1..at + 5].copy_from_slice(&due.0.to_le_bytes());
+            at += n_bytes;
+        }
     }
 
     /// Customers and bytes.

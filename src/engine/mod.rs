@@ -2,9 +2,11 @@
 //! and offsets in one transaction, or drops all of it. It reads no clock (time is an argument),
 //! knows no Kafka client and judges no customer. Called by `kafka::lane`, `replay` and tests.
 
+mod owned;
 pub mod partition;
 pub mod port;
 pub mod rebuild;
+pub mod remodel;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -17,16 +19,18 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use self::owned::{Awaited, Owned};
 pub use self::partition::Partition;
 pub use self::port::{
     Batch, Command, Failure, Input, Mending, Outgoing, Progress, Record, Rejected, Restored, Topic,
     Transactions,
 };
+use self::remodel::Remodel;
 pub use self::work::Work;
 use crate::config::Emit;
 use crate::event::Event;
-use crate::metrics::{AbortCause, Metrics, PartitionGauges, Tally};
-use crate::pipeline::{Clock, Pipeline};
+use crate::metrics::{AbortCause, Metrics, Tally};
+use crate::pipeline::{Clock, Rules};
 use crate::record::marker::Ground;
 use crate::store::Store;
 
@@ -64,7 +68,7 @@ pub enum Flow {
 /// One lane's state machine.
 pub struct Engine<T> {
     options: Options,
-    pipeline: Pipeline,
+    rules: Arc<Rules>,
     partitions: BTreeMap<i32, Owned>,
     /// Assigned and not restored yet.
     restoring: BTreeMap<i32, Awaited>,
@@ -78,23 +82,8 @@ pub struct Engine<T> {
     commands: Sender<Command>,
     open: Option<Open>,
     n_aborts_in_a_row: u32,
-}
-
-/// A partition with the epoch from which its records are taken.
-struct Owned {
-    state: Partition,
-    epoch: u64,
-    /// Set by an abort: records of the present epoch are dropped until the reader has rewound.
-    is_rewinding: bool,
-    /// The Kafka timestamp of the newest record read.
-    newest_ms: Option<i64>,
-    gauges: Arc<PartitionGauges>,
-}
-
-/// A partition whose state is on its way, with the epoch of its assignment.
-struct Awaited {
-    epoch: u64,
-    gauges: Arc<PartitionGauges>,
+    /// Changes of the model that wait for the open transaction to end.
+    remodels: BTreeMap<i32, Box<Remodel>>,
 }
 
 /// The open transaction.
@@ -121,7 +110,7 @@ impl<T: Transactions> Engine<T> {
     /// An engine that owns nothing yet.
     pub fn new(
         options: Options,
-        pipeline: Pipeline,
+        rules: Arc<Rules>,
         store: Arc<Store>,
         transactions: T,
         metrics: Arc<Metrics>,
@@ -129,7 +118,7 @@ impl<T: Transactions> Engine<T> {
     ) -> Self {
         Self {
             options,
-            pipeline,
+            rules,
             partitions: BTreeMap::new(),
             restoring: BTreeMap::new(),
             early: BTreeMap::new(),
@@ -140,6 +129,7 @@ impl<T: Transactions> Engine<T> {
             commands,
             open: None,
             n_aborts_in_a_row: 0,
+            remodels: BTreeMap::new(),
         }
     }
 
@@ -188,6 +178,10 @@ impl<T: Transactions> Engine<T> {
                 outcome
             }
             Input::Stalled { partition, offset_low } => self.read_again(partition, offset_low),
+            Input::Model(remodel) => {
+                self.remodels.insert(remodel.partition, remodel);
+                Ok(())
+            }
             Input::Failed(sentence) => {
                 self.metrics.transaction_failed();
                 self.abort(AbortCause::Shutdown, &sentence).ok();
@@ -206,7 +200,7 @@ impl<T: Transactions> Engine<T> {
     /// # Errors
     /// A sentence that says why the lane cannot go on.
     pub fn turn(&mut self, now_ms: u64) -> Result<(), String> {
-        let outcome = self.mend(now_ms);
+        let outcome = self.remodel().and_then(|()| self.mend(now_ms));
         self.settle(outcome)?;
         if self.commit_due_in_ms(now_ms) == Some(0) {
             let outcome = self.commit(u64::MAX);
@@ -322,7 +316,7 @@ impl<T: Transactions> Engine<T> {
 
     fn is_due(&self, partition: i32, until_ms: i64) -> bool {
         let owned = self.partitions.get(&partition);
-        owned.is_some_and(|owned| owned.state.is_due(&self.pipeline, until_ms))
+        owned.is_some_and(|owned| owned.state.is_due(&self.rules.calendar, until_ms))
     }
 
     fn owned(&mut self, partition: i32) -> &mut Owned {
@@ -335,7 +329,7 @@ impl<T: Transactions> Engine<T> {
         partition: i32,
         work: impl FnOnce(&mut Partition, &mut Work<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let Self { open, partitions, transactions, pipeline, options, .. } = self;
+        let Self { open, partitions, transactions, options, .. } = self;
         let Open { n_bytes, tally, .. } = open.as_mut().expect("a step is inside a transaction");
         let owned = partitions.get_mut(&partition).expect("the caller looked it up");
         let mut out = |outgoing: Outgoing<'_>| {
@@ -343,53 +337,7 @@ impl<T: Transactions> Engine<T> {
             transactions.send(outgoing)
         };
         let emit = options.emit;
+        let pipeline = &mut owned.pipeline.borrow_mut();
         work(&mut owned.state, &mut Work { pipeline, emit, tally, out: &mut out })
-    }
-
-    /// Takes over a restored partition, unless it was taken away while it was being restored.
-    fn install(&mut self, restored: Restored, now_ms: u64) -> Result<(), Failure> {
-        let (partition, epoch) = (restored.partition, restored.epoch);
-        match self.restoring.get(&partition).map(|awaited| awaited.epoch) {
-            Some(awaited) if awaited == epoch => {}
-            // An older assignment's; that one was revoked.
-            _ if epoch <= self.heard => return Ok(()),
-            Some(_) | None => {
-                self.early.insert(partition, restored);
-                return Ok(());
-            }
-        }
-        let Some(Awaited { gauges, .. }) = self.restoring.remove(&partition) else {
-            return Ok(());
-        };
-        let state = Partition::new(restored);
-        self.store.insert(partition, Arc::clone(state.customers()));
-        let offset_next = state.offset_next();
-        gauges.run_from(offset_next.unwrap_or(0));
-        gauges.set_figures(state.figures(&self.pipeline));
-        let owned = Owned { state, epoch, is_rewinding: false, newest_ms: None, gauges };
-        self.partitions.insert(partition, owned);
-        self.commands.send(Command::Resume { partition, epoch, offset_next }).ok();
-        self.mend(now_ms)
-    }
-
-    fn release(&mut self, partitions: &[i32]) {
-        for partition in partitions {
-            self.restoring.remove(partition);
-            // What is early stays: it belongs to an assignment that comes after this.
-            if let Some(owned) = self.partitions.remove(partition) {
-                self.store.remove(*partition, owned.state.customers());
-            }
-        }
-    }
-}
-
-impl Owned {
-    /// Whether records and ticks of this epoch count. The first of a newer epoch ends a rewind.
-    fn takes(&mut self, epoch: u64) -> bool {
-        if epoch > self.epoch {
-            self.epoch = epoch;
-            self.is_rewinding = false;
-        }
-        epoch == self.epoch && !self.is_rewinding
     }
 }

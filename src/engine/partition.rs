@@ -10,6 +10,7 @@ use super::port::{Failure, Mending, Outgoing, Rejected, Restored, Topic};
 use super::stage::{Stage, Touched};
 use super::timers::{TIMER_BYTES, Timers};
 use super::work::Work;
+use crate::calendar::Calendar;
 use crate::churn::Cause;
 use crate::config::Emit;
 use crate::customer::Source;
@@ -71,6 +72,11 @@ impl Partition {
         self.mending.is_some()
     }
 
+    /// Goes on with other timers. Nothing is staged.
+    pub(super) fn set_timers(&mut self, timers: Timers) {
+        self.timers = timers;
+    }
+
     /// The committed customers.
     pub fn customers(&self) -> &Arc<Customers> {
         &self.committed
@@ -88,9 +94,9 @@ impl Partition {
     }
 
     /// The size of the committed state: customers with their timers, all in.
-    pub fn figures(&self, pipeline: &Pipeline) -> Figures {
+    pub fn figures(&self, calendar: &Calendar) -> Figures {
         let n_timers = self.timers.len() as u64;
-        let today = self.position.stream_time_ms.map(|at_ms| pipeline.rules().calendar.day(at_ms));
+        let today = self.position.stream_time_ms.map(|at_ms| calendar.day(at_ms));
         Figures {
             n_customers: self.committed.n_customers().unsigned_abs(),
             store_bytes: self.committed.n_bytes().unsigned_abs() + n_timers * TIMER_BYTES,
@@ -175,8 +181,8 @@ impl Partition {
     }
 
     /// Whether a timer is due by `until_ms`.
-    pub fn is_due(&self, pipeline: &Pipeline, until_ms: i64) -> bool {
-        let today = pipeline.rules().calendar.day(until_ms);
+    pub fn is_due(&self, calendar: &Calendar, until_ms: i64) -> bool {
+        let today = calendar.day(until_ms);
         self.timers.first_day().is_some_and(|day| day <= today)
     }
 

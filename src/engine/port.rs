@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use super::remodel::Remodel;
 use super::timers::Timers;
+use crate::clv::Model;
 use crate::event::{Event, Rejection};
 use crate::metrics::{AbortCause, PartitionGauges, Phase};
 use crate::record::dead_letter::Headers;
@@ -61,6 +63,8 @@ pub enum Input {
         /// Its oldest record.
         offset_low: i64,
     },
+    /// Another model's timers for one partition: to be taken between two transactions.
+    Model(Box<Remodel>),
     /// The lane cannot go on; the sentence says why and what to do.
     Failed(String),
     /// Commit what is open and stop.
@@ -113,8 +117,10 @@ pub struct Restored {
     pub epoch: u64,
     /// The customers.
     pub customers: Arc<Customers>,
-    /// Their timers.
+    /// Their timers, set under `model`.
     pub timers: Timers,
+    /// The model to go on with; absent for none.
+    pub model: Option<Arc<Model>>,
     /// Erased customers: hash of the id → time of the erasure in milliseconds.
     pub erased: BTreeMap<ErasedHash, i64>,
     /// How far the state has come; absent for a partition that was never processed.

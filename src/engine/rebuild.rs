@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::port::{Mending, Restored};
-use super::timers::Timers;
+use super::remodel::due_day;
+use super::timers;
 use crate::pipeline::Pipeline;
 use crate::record::changelog::{self, Key};
 use crate::record::erased::{self, ErasedHash};
 use crate::record::marker::{Ground, Marker};
-use crate::store::{Customers, hash_of};
+use crate::store::Customers;
 
 /// What to do about state or events that are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +28,6 @@ pub enum OnLoss {
 pub struct Rebuild {
     on_loss: OnLoss,
     customers: Arc<Customers>,
-    timers: Timers,
     erased: BTreeMap<ErasedHash, i64>,
     marker: Option<Marker>,
     /// Keys whose last value cannot be read, and why.
@@ -54,17 +54,11 @@ impl Rebuild {
 
     /// Takes in the next record of the changelog, which lies at `offset`. One that cannot be read
     /// does no harm if a later one of its key can be.
-    pub fn take(
-        &mut self,
-        offset: i64,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        pipeline: &Pipeline,
-    ) {
+    pub fn take(&mut self, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
         let bytes = key.unwrap_or_default();
         let key = Key::read(bytes);
         let outcome = match &key {
-            Ok(key) => self.take_known(key, value, pipeline),
+            Ok(key) => self.take_known(key, value),
             Err(error) if value.is_some() => Err(error.to_string()),
             Err(_) => Ok(()),
         };
@@ -76,7 +70,7 @@ impl Rebuild {
             Err(fault) => {
                 if let Ok(key) = &key {
                     // What lay there before is replaced as by a tombstone, which is never wrong.
-                    self.take_known(key, None, pipeline).ok();
+                    self.take_known(key, None).ok();
                 }
                 let fault = format!("offset `{offset}` of the changelog: {fault}");
                 self.broken.insert(bytes.to_vec(), fault);
@@ -84,25 +78,13 @@ impl Rebuild {
         }
     }
 
-    fn take_known(
-        &mut self,
-        key: &Key<'_>,
-        value: Option<&[u8]>,
-        pipeline: &Pipeline,
-    ) -> Result<(), String> {
+    fn take_known(&mut self, key: &Key<'_>, value: Option<&[u8]>) -> Result<(), String> {
         match (key, value) {
             (Key::Customer(id), Some(value)) => {
-                let customer = changelog::decode(value).map_err(|error| error.to_string())?;
-                let due = pipeline.due_day(&customer);
-                let before = self.customers.get(id, |entry| entry.due).flatten();
-                self.timers.change(hash_of(id), before, due);
-                self.customers.put(id, due, value);
+                changelog::decode(value).map_err(|error| error.to_string())?;
+                self.customers.put(id, None, value);
             }
-            (Key::Customer(id), None) => {
-                let before = self.customers.get(id, |entry| entry.due).flatten();
-                self.timers.change(hash_of(id), before, None);
-                self.customers.remove(id);
-            }
+            (Key::Customer(id), None) => self.customers.remove(id),
             (Key::Erased(hash), Some(value)) => {
                 let at_ms = erased::decode(value)?;
                 self.erased.insert(*hash, at_ms);
@@ -115,12 +97,17 @@ impl Rebuild {
         Ok(())
     }
 
+    /// `name/version` of the model under which the state was made last; absent without a marker.
+    pub fn model_label(&self) -> Option<&str> {
+        self.marker.as_ref().map(|marker| &*marker.model)
+    }
+
     /// How many customers there are.
     pub fn n_customers(&self) -> i64 {
         self.customers.n_customers()
     }
 
-    /// The partition, once all of its changelog was taken in.
+    /// The partition, once all of its changelog was taken in, with the timers that `pipeline` sets.
     ///
     /// # Errors
     /// Why the state cannot be trusted, and the remedy.
@@ -130,6 +117,7 @@ impl Rebuild {
         epoch: u64,
         bounds: Bounds,
         ground: &Ground,
+        pipeline: &Pipeline,
     ) -> Result<Restored, String> {
         // Nobody can tell on which ground a state stands whose marker cannot be read.
         if let Some(fault) = self.broken.get(MARKER) {
@@ -142,7 +130,8 @@ impl Rebuild {
         self.check_whole(bounds.changelog_low)?;
         let offset_next = self.start(bounds)?;
         let offset_next = self.not_deleted(offset_next, bounds.low)?;
-        let Self { customers, timers, erased, marker, broken, losses, .. } = self;
+        let Self { customers, erased, marker, broken, losses, .. } = self;
+        let timers = timers::set(&customers, |entry| due_day(entry, pipeline));
         let mending =
             (!losses.is_empty()).then(|| Mending { discard: broken.into_keys().collect(), losses });
         // Whatever was given up is written down with a place to go on from.
@@ -154,6 +143,7 @@ impl Rebuild {
             epoch,
             customers,
             timers,
+            model: pipeline.model().cloned(),
             erased,
             marker,
             offset_next,

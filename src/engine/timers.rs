@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use rustc_hash::FxBuildHasher;
 
 use crate::calendar::Day;
+use crate::store::{Customers, Entry, hash_of};
 
 /// Customers by due day.
 #[derive(Debug, Default)]
@@ -25,6 +26,17 @@ struct Next {
     day: Day,
     /// Descending. Who has left the day since is still here.
     hashes: Vec<u64>,
+}
+
+/// Sets the timer of every customer to the day that `judge` says, and returns the index of them.
+pub fn set(customers: &Customers, mut judge: impl FnMut(Entry<'_>) -> Option<Day>) -> Timers {
+    let mut timers = Timers::default();
+    customers.set_due_days(|entry| {
+        let due = judge(entry);
+        timers.change(hash_of(entry.id), None, due);
+        due
+    });
+    timers
 }
 
 /// Memory of one timer: hash, count and control byte in a map that is half full.

@@ -16,6 +16,7 @@ use super::callbacks::Callbacks;
 use super::clients::{self, Identity};
 use super::ends::Ends;
 use super::ownership::Ownership;
+use super::remodeller::Remodeller;
 use super::sink::Sink;
 use super::source::Source;
 use super::steward::{ERRANDS_MAX, Errand, Shared, Steward};
@@ -26,7 +27,7 @@ use crate::engine::{Command, Engine, Flow, Input, Options, Transactions};
 use crate::event::Intake;
 use crate::lifecycle::{Lane, LaneState, Shutdown};
 use crate::metrics::Metrics;
-use crate::pipeline::Pipeline;
+use crate::models::Models;
 use crate::store::Store;
 
 /// Inputs that may wait for the engine: batches of at most 256 records.
@@ -45,6 +46,8 @@ pub struct Common {
     pub options: Options,
     /// The committed customers.
     pub store: Arc<Store>,
+    /// The models that are known.
+    pub models: Arc<Models>,
     /// What Prometheus is told.
     pub metrics: Arc<Metrics>,
     /// Asks everyone to stop.
@@ -57,12 +60,8 @@ pub struct Common {
 ///
 /// # Errors
 /// A sentence that says why the lane could not go on.
-pub fn run(
-    common: &Common,
-    lane: u32,
-    mut pipeline: impl FnMut() -> Pipeline,
-    health: &Lane,
-) -> Result<(), String> {
+pub fn run(common: &Common, lane: u32, health: &Lane) -> Result<(), String> {
+    let models = &common.models;
     let kafka = &common.config.kafka;
     let identity = Identity::new(kafka, lane);
     let metrics = Arc::clone(&common.metrics);
@@ -89,7 +88,7 @@ pub fn run(
         turns: Arc::clone(&turns),
     };
     let ground = common.options.ground.clone();
-    let mut steward = Steward::new(kafka, shared, pipeline(), ground, common.on_loss)?;
+    let mut steward = Steward::new(kafka, shared, Arc::clone(models), ground, common.on_loss)?;
     let sink = Sink::new(
         writer,
         Arc::clone(&consumer),
@@ -104,19 +103,14 @@ pub fn run(
         .map_err(|error| format!("failed to subscribe to `{}`: {error}", kafka.input_topic))?;
     let settled = Arc::clone(&ownership);
     let defects = inputs.clone();
-    let own = pipeline();
-    let intake = own.rules().intake.clone();
+    let intake = models.rules().intake.clone();
+    let (hang_up, end) = bounded(0);
+    let remodeller = remodeller(common, &ownership, &inputs, end);
     let mut source = source(common, consumer, ownership, inputs, commands_end, ends, intake);
-    let mut engine = Engine::new(
-        common.options.clone(),
-        own,
-        Arc::clone(&common.store),
-        sink,
-        Arc::clone(&common.metrics),
-        commands,
-    );
+    let mut engine = engine(common, sink, commands);
     let queue = common.metrics.queue_depth(lane as usize);
     let stewarding = spawn(&format!("steward-{lane}"), defects.clone(), move || steward.run());
+    let remodelling = spawn(&format!("model-{lane}"), defects.clone(), move || remodeller.run());
     let shutdown = common.shutdown.clone();
     let sourcing = spawn(&format!("source-{lane}"), defects, move || source.run(&shutdown));
     let outcome = process(&mut engine, &inputs_end, |engine| {
@@ -130,11 +124,38 @@ pub fn run(
         common.shutdown.request();
     }
     // Dropped before the consumer closes: nobody can be waiting for the engine then.
-    drop((inputs_end, engine));
+    drop((inputs_end, engine, hang_up));
     join(sourcing, "source")?;
     join(stewarding, "steward")?;
+    join(remodelling, "model")?;
     info!(lane, "lane closed");
     outcome.and_then(|()| last_words.get().map_or(Ok(()), |sentence| Err(sentence.clone())))
+}
+
+fn engine(common: &Common, sink: Sink, commands: Sender<Command>) -> Engine<Sink> {
+    Engine::new(
+        common.options.clone(),
+        Arc::clone(common.models.rules()),
+        Arc::clone(&common.store),
+        sink,
+        Arc::clone(&common.metrics),
+        commands,
+    )
+}
+
+fn remodeller(
+    common: &Common,
+    ownership: &Arc<Ownership>,
+    inputs: &Sender<Input>,
+    end: Receiver<()>,
+) -> Remodeller {
+    Remodeller {
+        models: Arc::clone(&common.models),
+        store: Arc::clone(&common.store),
+        ownership: Arc::clone(ownership),
+        inputs: inputs.clone(),
+        end,
+    }
 }
 
 /// The lane's group member, not subscribed yet.

@@ -19,6 +19,7 @@ pub mod mover;
 mod ownership;
 pub mod placement;
 mod refusal;
+mod remodeller;
 pub mod repartition;
 mod restore;
 pub mod scan;

@@ -19,7 +19,7 @@ use crate::config::Kafka;
 use crate::engine::Restored;
 use crate::engine::rebuild::{Bounds, OnLoss, Rebuild};
 use crate::metrics::PartitionGauges;
-use crate::pipeline::Pipeline;
+use crate::models::Models;
 use crate::record::marker::Ground;
 
 /// Records read between two looks at errands.
@@ -38,7 +38,7 @@ pub(super) struct Restorer {
     input_topic: String,
     changelog_topic: String,
     group_id: String,
-    pipeline: Pipeline,
+    models: Arc<Models>,
     ground: Ground,
     on_loss: OnLoss,
     tasks: BTreeMap<i32, Task>,
@@ -78,7 +78,7 @@ impl Restorer {
     pub(super) fn new(
         kafka: &Kafka,
         consumer: BaseConsumer<Quiet>,
-        pipeline: Pipeline,
+        models: Arc<Models>,
         ground: Ground,
         on_loss: OnLoss,
     ) -> Self {
@@ -87,7 +87,7 @@ impl Restorer {
             input_topic: kafka.input_topic.clone(),
             changelog_topic: kafka.changelog_topic.clone(),
             group_id: kafka.group_id.clone(),
-            pipeline,
+            models,
             ground,
             on_loss,
             tasks: BTreeMap::new(),
@@ -237,7 +237,7 @@ impl Restorer {
                     reading.n_untold += 1;
                     reading.changelog_next = offset + 1;
                     let (key, value) = (message.key(), message.payload());
-                    reading.rebuild.take(offset, key, value, &self.pipeline);
+                    reading.rebuild.take(offset, key, value);
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     if self.is_at_end(partition)? {
@@ -297,7 +297,9 @@ impl Restorer {
         let Reading { bounds, n_records, rebuild, .. } =
             task.reading.take().expect("a task that ends has read");
         let n_customers = rebuild.n_customers();
-        let restored = match rebuild.finish(partition, task.epoch, bounds, &self.ground) {
+        let pipeline = self.models.pipeline_of(rebuild.model_label());
+        let ground = &self.ground;
+        let restored = match rebuild.finish(partition, task.epoch, bounds, ground, &pipeline) {
             Ok(restored) => restored,
             // A member that stood still may have lost the partition without knowing it yet: then
             // what it has read is newer than the offset that it began with.

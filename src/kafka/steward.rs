@@ -20,7 +20,7 @@ use crate::engine::rebuild::OnLoss;
 use crate::engine::{Input, Restored};
 use crate::lifecycle::{Lane, Shutdown};
 use crate::metrics::{Metrics, PartitionGauges};
-use crate::pipeline::Pipeline;
+use crate::models::Models;
 use crate::record::marker::{Ground, recount};
 
 /// What the steward is asked to do.
@@ -129,7 +129,7 @@ impl Steward {
     pub(super) fn new(
         kafka: &Kafka,
         shared: Shared,
-        pipeline: Pipeline,
+        models: Arc<Models>,
         ground: Ground,
         on_loss: OnLoss,
     ) -> Result<Self, String> {
@@ -141,7 +141,7 @@ impl Steward {
         let Shared { errands, inputs, ends, ownership, metrics, member, .. } = shared;
         let cover = kafka.static_membership.then(|| Cover::new(kafka, member, ground.n_partitions));
         let n_partitions = ground.n_partitions;
-        let restorer = Restorer::new(kafka, create("read_committed")?, pipeline, ground, on_loss);
+        let restorer = Restorer::new(kafka, create("read_committed")?, models, ground, on_loss);
         Ok(Self {
             kafka: kafka.clone(),
             errands,

@@ -110,6 +110,11 @@ impl Pipeline {
         &self.rules
     }
 
+    /// The model.
+    pub fn model(&self) -> Option<&Arc<Model>> {
+        self.model.as_ref()
+    }
+
     /// `name/version` of the model, or `none`.
     pub fn model_label(&self) -> &str {
         self.model.as_ref().map_or("none", |model| model.label())

@@ -103,8 +103,14 @@ impl Process {
         let (sender, commands) = bounded(COMMANDS_MAX);
         let store = Arc::new(Store::default());
         let port = Port(Rc::clone(&producer));
-        let engine =
-            Engine::new(options, shop.plan.pipeline(), store, port, Arc::clone(&metrics), sender);
+        let engine = Engine::new(
+            options,
+            Arc::clone(&shop.plan.rules),
+            store,
+            port,
+            Arc::clone(&metrics),
+            sender,
+        );
         Some(Self {
             identity,
             engine,
@@ -298,10 +304,10 @@ impl Process {
         let Some(restore) = self.restores.get_mut(&partition) else { return Ok(()) };
         let n_records_max = 1 + usize::try_from(dice.below(25)).unwrap_or(0);
         let broker = self.broker.borrow();
-        if !restore.read(&broker, &self.shop, &self.pipeline, n_records_max) {
+        if !restore.read(&broker, &self.shop, n_records_max) {
             return Ok(());
         }
-        let Some(restored) = restore.finish(&broker, &self.shop)? else {
+        let Some(restored) = restore.finish(&broker, &self.shop, &self.pipeline)? else {
             self.note(|| format!("reads partition {partition} back again"));
             return Ok(());
         };

@@ -39,13 +39,7 @@ impl Restore {
     }
 
     /// Does a piece of work. Says whether all is read.
-    pub(super) fn read(
-        &mut self,
-        broker: &Broker,
-        shop: &Shop,
-        pipeline: &Pipeline,
-        n_records_max: usize,
-    ) -> bool {
+    pub(super) fn read(&mut self, broker: &Broker, shop: &Shop, n_records_max: usize) -> bool {
         let place = (Topic::Changelog, self.partition);
         if broker.is_down() {
             return false;
@@ -64,7 +58,7 @@ impl Restore {
             if (is_uncommitted || broker.is_committed(entry)) && !is_dropped {
                 let offset = i64::try_from(entry.offset).unwrap_or(i64::MAX);
                 let (key, value) = (Some(&*entry.key), entry.value.as_deref());
-                reading.rebuild.take(offset, key, value, pipeline);
+                reading.rebuild.take(offset, key, value);
             }
         }
         if shop.has(Flaw::RestoreEndByRecord) {
@@ -79,12 +73,14 @@ impl Restore {
         &mut self,
         broker: &Broker,
         shop: &Shop,
+        pipeline: &Pipeline,
     ) -> Result<Option<Restored>, String> {
         let reading = self.reading.take().ok_or("a restore ends that never began")?;
         let is_unchecked = shop.has(Flaw::MarkerNotChecked);
         let committed = reading.committed.filter(|_| !is_unchecked);
         let bounds = Bounds { committed, ..Bounds::default() };
-        let rebuilt = reading.rebuild.finish(self.partition, self.epoch, bounds, &shop.ground);
+        let (partition, epoch) = (self.partition, self.epoch);
+        let rebuilt = reading.rebuild.finish(partition, epoch, bounds, &shop.ground, pipeline);
         let mut restored = match rebuilt {
             Ok(restored) => restored,
             Err(fault) => {

@@ -129,12 +129,19 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         module: "engine",
         modules: &[PURE, &["config", "store", "metrics", "lifecycle"]],
-        crates: &["compact_str", "crossbeam_channel", "rustc_hash", "thiserror", "tracing"],
+        crates: &[
+            "compact_str",
+            "crossbeam_channel",
+            "rustc_hash",
+            "thiserror",
+            "tracing",
+            "xxhash_rust",
+        ],
         std: NO_SOCKETS,
     },
     Row {
         module: "kafka",
-        modules: &[PURE, &["config", "store", "metrics", "lifecycle", "engine"]],
+        modules: &[PURE, &["config", "store", "metrics", "lifecycle", "engine", "models"]],
         crates: &[
             "crossbeam_channel",
             "rdkafka",
@@ -146,6 +153,7 @@ pub(crate) const ROWS: &[Row] = &[
         ],
         std: NO_SOCKETS,
     },
+    Row { module: "models", modules: &[PURE], crates: &[], std: NO_SOCKETS },
     Row {
         module: "http",
         modules: &[PURE, &["config", "store", "metrics", "lifecycle"]],
@@ -192,7 +200,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         module: "lookup",
-        modules: &[PURE, &["http", "lifecycle", "store"]],
+        modules: &[PURE, &["http", "lifecycle", "models", "store"]],
         crates: &["serde", "serde_json"],
         std: NO_WORLD,
     },
@@ -200,7 +208,17 @@ pub(crate) const ROWS: &[Row] = &[
         module: "service",
         modules: &[
             PURE,
-            &["config", "engine", "http", "kafka", "lifecycle", "lookup", "metrics", "plan"],
+            &[
+                "config",
+                "engine",
+                "http",
+                "kafka",
+                "lifecycle",
+                "lookup",
+                "metrics",
+                "models",
+                "plan",
+            ],
         ],
         crates: &["anyhow", "tokio", "tracing"],
         std: NO_SOCKETS,

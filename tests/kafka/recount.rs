@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
+use lifetide::clv::Model;
 use lifetide::commands::load_config;
 use lifetide::config::{Emit, Purpose};
 use lifetide::engine::{
@@ -75,12 +76,14 @@ impl Recounter {
         let (commands, obeyed) = bounded(usize::try_from(n_partitions).unwrap());
         let memory = Memory(Rc::clone(&written));
         let (store, shown) = (Arc::default(), Arc::clone(&metrics));
-        let engine = Engine::new(options, plan.pipeline(), store, memory, shown, commands);
+        let engine = Engine::new(options, Arc::clone(&plan.rules), store, memory, shown, commands);
         let mut recounter = Self { engine, plan, written, n_partitions, _obeyed: obeyed };
         for partition in 0..n_partitions {
             let gauges = Arc::new(metrics.own_partition(partition));
             recounter.tell(Input::Assigned { partition, epoch: 1, gauges });
-            recounter.tell(Input::Restored(Box::new(never_processed(partition, n_partitions))));
+            let model = recounter.plan.model.clone();
+            let restored = never_processed(partition, n_partitions, model);
+            recounter.tell(Input::Restored(Box::new(restored)));
         }
         recounter
     }
@@ -117,13 +120,14 @@ impl Recounter {
     }
 }
 
-fn never_processed(partition: i32, n_partitions: i32) -> Restored {
+fn never_processed(partition: i32, n_partitions: i32, model: Option<Arc<Model>>) -> Restored {
     Restored {
         partition,
         n_partitions,
         epoch: 1,
         customers: Arc::default(),
         timers: engine::timers::Timers::default(),
+        model,
         erased: BTreeMap::new(),
         marker: None,
         offset_next: None,

@@ -45,9 +45,9 @@ fn rebuild(log: &Log, bounds: Bounds, on_loss: OnLoss) -> Result<Restored, Strin
     let pipeline = pipeline();
     let mut rebuild = Rebuild::new(on_loss);
     for (offset, (key, value)) in (0..).zip(log) {
-        rebuild.take(offset, Some(key), value.as_deref(), &pipeline);
+        rebuild.take(offset, Some(key), value.as_deref());
     }
-    rebuild.finish(0, 1, bounds, &ground())
+    rebuild.finish(0, 1, bounds, &ground(), &pipeline)
 }
 
 /// Whole state goes on at `expect`, asked to accept losses or not.

@@ -5,6 +5,7 @@
 
 mod broker;
 mod erasure;
+mod model;
 mod outcome;
 mod ownership;
 mod poison;

@@ -11,6 +11,7 @@ use super::outcome::{Outcome, input_partition, is_count, last_of_each_key};
 use super::source::{Logs, Source};
 use super::workload::{GROUND_PARTITIONS, rules};
 use crate::churn::testing::model;
+use crate::clv::Model;
 use crate::config::Emit;
 use crate::engine::rebuild::{Bounds, Rebuild};
 use crate::engine::{Command, Engine, Failure, Flow, Input, Options, Restored, Topic};
@@ -61,6 +62,14 @@ impl Setup {
             time_zone: "Europe/Berlin".to_owned(),
             n_partitions: GROUND_PARTITIONS,
         }
+    }
+
+    /// Of the model that a marker names, or of the setup's where there is no marker.
+    fn pipeline_of(&self, label: Option<&str>) -> Pipeline {
+        let Some(label) = label else { return self.pipeline() };
+        let is_it = |model: &Arc<Model>| model.label() == label;
+        let known = ["mbg-nbd", "bg-nbd"].map(|name| Arc::new(model(name, true)));
+        Pipeline::new(self.rules(), known.into_iter().find(is_it))
     }
 
     pub(super) fn pipeline(&self) -> Pipeline {
@@ -127,18 +136,18 @@ impl World {
 
     /// A partition as its changelog holds it.
     pub(super) fn restored(&self, partition: i32, epoch: u64) -> Restored {
-        let pipeline = self.setup.pipeline();
         let broker = self.broker.0.borrow();
         let mut rebuild = Rebuild::default();
         for (offset, it) in (0..).zip(broker.visible()) {
             let Written { topic, partition: place, key, value, .. } = it;
             if (*topic, *place) == (Topic::Changelog, Some(partition)) {
-                rebuild.take(offset, Some(key), value.as_deref(), &pipeline);
+                rebuild.take(offset, Some(key), value.as_deref());
             }
         }
         let bounds =
             Bounds { committed: broker.offsets.get(&partition).copied(), ..Bounds::default() };
-        rebuild.finish(partition, epoch, bounds, &self.setup.ground()).unwrap()
+        let pipeline = self.setup.pipeline_of(rebuild.model_label());
+        rebuild.finish(partition, epoch, bounds, &self.setup.ground(), &pipeline).unwrap()
     }
 
     /// One input for the engine, and a millisecond for the clock.
@@ -261,14 +270,14 @@ impl World {
     }
 
     fn check_memory(&self, state: &BTreeMap<(i32, Vec<u8>), Vec<u8>>) {
-        let pipeline = self.setup.pipeline();
         let mut n_customers = 0;
         for ((partition, key), value) in state {
             let Key::Customer(id) = Key::read(key).unwrap() else { continue };
             n_customers += 1;
             let (place, stored) = self.store.find(id).unwrap();
             assert_eq!((place, &stored), (*partition, value), "{id}");
-            let customers = self.engine.partitions[partition].state.customers();
+            let owned = &self.engine.partitions[partition];
+            let (customers, pipeline) = (owned.state.customers(), owned.pipeline.borrow());
             let due = customers.get(id, |entry| entry.due).unwrap();
             assert_eq!(due, pipeline.due_day(&changelog::decode(value).unwrap()), "{id}");
         }
@@ -276,7 +285,7 @@ impl World {
         let (mut n_stored, mut n_timers, mut n_due) = (0, 0, 0);
         for state in states {
             state.customers().visit_all(|entry| n_due += u64::from(entry.due.is_some()));
-            let figures = state.figures(&self.engine.pipeline);
+            let figures = state.figures(&self.engine.rules.calendar);
             n_stored += figures.n_customers;
             n_timers += figures.n_timers_pending;
         }
@@ -300,8 +309,7 @@ fn engine(
     };
     let (sender, commands) = bounded(COMMANDS_MAX);
     let store = Arc::new(Store::default());
-    let (pipeline, metrics) = (setup.pipeline(), Arc::clone(metrics));
-    let engine =
-        Engine::new(options, pipeline, Arc::clone(&store), broker.clone(), metrics, sender);
+    let (rules, metrics) = (setup.rules(), Arc::clone(metrics));
+    let engine = Engine::new(options, rules, Arc::clone(&store), broker.clone(), metrics, sender);
     (engine, commands, store)
 }

@@ -145,14 +145,14 @@ pub(super) fn restore(job: &Repartition<'_>, found: &Found) -> Result<Restored, 
     let mut n_records = 0;
     job.spans.read(topic, number, changelog, |message| {
         n_records += 1;
-        rebuild.take(message.offset(), message.key(), message.payload(), &job.pipeline);
+        rebuild.take(message.offset(), message.key(), message.payload());
         Ok(())
     })?;
     (job.tell)("reading the changelog", n_records);
     let committed = job.spans.committed(&job.kafka.input_topic, number)?;
     let bounds = Bounds { committed, low, changelog_low: changelog.0 };
     rebuild
-        .finish(number, 0, bounds, &job.ground)
+        .finish(number, 0, bounds, &job.ground, &job.pipeline)
         .map_err(|fault| format!("the state of partition `{number}` in `{topic}`: {fault}"))
 }
 

@@ -1,0 +1,102 @@
+//! A change of the model: every customer's timer moves. What that costs, a judgement of each, is
+//! done beside the engine, which then only looks up who has not changed since. It reads the
+//! committed store and decides nothing else. Called by `kafka::models` and by the engine.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
+use tracing::info;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::port::{Failure, Transactions};
+use super::timers::{self, Timers};
+use super::{Engine, Owned};
+use crate::calendar::Day;
+use crate::clv::Model;
+use crate::pipeline::Pipeline;
+use crate::record::changelog;
+use crate::store::{Customers, Entry, hash_of};
+
+/// The timers of one partition under another model.
+#[derive(Debug)]
+pub struct Remodel {
+    /// The input partition.
+    pub partition: i32,
+    /// The model.
+    pub model: Arc<Model>,
+    /// The state that was read: if the partition was lost and restored since, this is not for it.
+    pub customers: Arc<Customers>,
+    /// By hash of the id: hash of the value, and the day.
+    due_days: HashMap<u64, (u64, Option<Day>), FxBuildHasher>,
+}
+
+impl Remodel {
+    /// Judges every customer under the model of `pipeline`. Takes microseconds for each.
+    pub fn prepare(
+        partition: i32,
+        customers: Arc<Customers>,
+        pipeline: &Pipeline,
+    ) -> Option<Box<Self>> {
+        let model = Arc::clone(pipeline.model()?);
+        let mut due_days = HashMap::default();
+        customers.visit_all(|entry| {
+            due_days.insert(hash_of(entry.id), (xxh3_64(entry.value), due_day(entry, pipeline)));
+        });
+        Some(Box::new(Self { partition, model, customers, due_days }))
+    }
+
+    /// Moves every timer. Who has changed since is judged now, and so is who shares a hash.
+    pub(super) fn timers(&self, pipeline: &Pipeline) -> Timers {
+        timers::set(&self.customers, |entry| {
+            let known = self.due_days.get(&hash_of(entry.id));
+            match known.filter(|(value_hash, _)| *value_hash == xxh3_64(entry.value)) {
+                Some((_, due)) => *due,
+                None => due_day(entry, pipeline),
+            }
+        })
+    }
+}
+
+impl<T: Transactions> Engine<T> {
+    /// Changes the model of every partition that waits for it, once the open transaction has ended:
+    /// each transaction is of one model, which its marker names.
+    pub(super) fn remodel(&mut self) -> Result<(), Failure> {
+        if self.remodels.is_empty() {
+            return Ok(());
+        }
+        self.commit(u64::MAX)?;
+        // One at a time: the others of the lane go on meanwhile.
+        let Some((partition, remodel)) = self.remodels.pop_first() else { return Ok(()) };
+        let pipeline = self.pipeline(Some(Arc::clone(&remodel.model)));
+        let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        if Arc::ptr_eq(owned.state.customers(), &remodel.customers) {
+            let timers = remodel.timers(&pipeline.borrow());
+            owned.state.set_timers(timers);
+            owned.pipeline = pipeline;
+            remodel.customers.set_model_label(remodel.model.label());
+            owned.gauges.set_figures(owned.state.figures(&self.rules.calendar));
+            let n_customers = owned.state.customers().n_customers();
+            info!(partition, n_customers, model = remodel.model.label(), "changed the model");
+        }
+        Ok(())
+    }
+
+    /// The pipeline of a model: that of another partition which is at it, so that they share its
+    /// table, or a new one.
+    pub(super) fn pipeline(&self, model: Option<Arc<Model>>) -> Rc<RefCell<Pipeline>> {
+        let label = model.as_ref().map_or("none", |model| model.label());
+        let at_it = |owned: &&Owned| owned.pipeline.borrow().model_label() == label;
+        match self.partitions.values().find(at_it) {
+            Some(owned) => Rc::clone(&owned.pipeline),
+            None => Rc::new(RefCell::new(Pipeline::new(Arc::clone(&self.rules), model))),
+        }
+    }
+}
+
+/// The day of a customer's timer. What lies in the store was decoded before.
+pub(super) fn due_day(entry: Entry<'_>, pipeline: &Pipeline) -> Option<Day> {
+    changelog::decode(entry.value).ok().and_then(|customer| pipeline.due_day(&customer))
+}
