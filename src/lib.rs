@@ -16,6 +16,7 @@
 //! | [`event`] | 1 decode: bytes to an event, or a rejection with a reason (pure) |
 //! | [`customer`] | 2 aggregate: day ledger, open orders, path state (pure) |
 //! | [`clv`] | 3 score: purchase and spend models, the articles' formulas (pure) |
+//! | [`fit`] | the parameters of those models by maximum likelihood (pure) |
 //! | [`churn`] | 4 judge: evidence of decline, lifecycle, deadlines, signals (pure) |
 //! | [`record`] | 5 publish: the bytes of every record, versioned, both ways (pure) |
 //! | [`pipeline`] | 1 to 5 for one customer and one input (pure) |
@@ -55,6 +56,7 @@ pub mod demo;
 mod dice;
 pub mod engine;
 pub mod event;
+pub mod fit;
 pub mod history;
 pub mod http;
 pub mod kafka;

@@ -29,7 +29,9 @@ pub use deadline::AGE_DAYS_MAX;
 pub use forecaster::{Alive, Forecaster, Horizon};
 pub use memo::Memo;
 pub use model::Model;
+pub(crate) use model::{GAMMA_MAX, PARAMETER_MAX, PARAMETER_MIN, SCHEMA};
 pub use model_file::{Evidence, ModelFile, Parameters, Spend};
+pub(crate) use pareto_nbd::{Moment, each_moment_of_death};
 pub use purchases::Purchases;
 pub use rate_prior::RatePrior;
 

@@ -10,15 +10,15 @@ use super::{Purchases, RatePrior, weeks};
 use crate::money::Currency;
 
 /// The schema that model files state.
-const SCHEMA: &str = "lifetide.model/1";
+pub(crate) const SCHEMA: &str = "lifetide.model/1";
 
 /// Bounds of every parameter but `gamma`: a fit that leaves them has run to its boundary, and
 /// within them no result overflows and none loses more than a few digits.
-const PARAMETER_MIN: f64 = 1e-6;
-const PARAMETER_MAX: f64 = 1e6;
+pub(crate) const PARAMETER_MIN: f64 = 1e-6;
+pub(crate) const PARAMETER_MAX: f64 = 1e6;
 
 /// Upper bound of `gamma`, which is money and large in currencies of small units.
-const GAMMA_MAX: f64 = 1e12;
+pub(crate) const GAMMA_MAX: f64 = 1e12;
 
 /// The longest version, in characters: it goes into every score.
 const VERSION_CHARS_MAX: usize = 64;
@@ -250,6 +250,7 @@ impl Check {
     fn evidence(&mut self, evidence: &Evidence) {
         let figures = [
             ("log_likelihood", evidence.log_likelihood),
+            ("nbd_log_likelihood", evidence.nbd_log_likelihood),
             ("spend_log_likelihood", evidence.spend_log_likelihood),
         ];
         let errors = evidence.standard_errors.iter();

@@ -1,12 +1,13 @@
 //! The model file as it is written (TOML, `lifetide.model/1`), before anything in it is believed.
-//! Reads no file and knows no TOML: serde does. Deserialized by the commands, validated by `model`.
+//! Reads no file and knows no TOML: serde does. Serialized and deserialized by the commands,
+//! made by `fit`, validated by `model`.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A model file. A key that is not listed here is an error that names it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFile {
     /// `lifetide.model/1`.
@@ -29,7 +30,7 @@ pub struct ModelFile {
 
 /// Parameters of the purchase model: `r alpha a b` (BG/NBD, MBG/NBD) or `r alpha s beta`
 /// (Pareto/NBD).
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// Shape of the purchase rates.
@@ -47,7 +48,7 @@ pub struct Parameters {
 }
 
 /// Parameters of the Gamma-Gamma model.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spend {
     /// Shape of a purchase day's value within a customer.
@@ -59,17 +60,19 @@ pub struct Spend {
 }
 
 /// What is known of a fit. Only `identifiable` changes an answer; the rest is for the reader.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// Customers in the fit.
     pub customers: Option<u64>,
     /// Total log-likelihood of the purchase model.
     pub log_likelihood: Option<f64>,
+    /// Total log-likelihood of the NBD model, in which nobody dies, on the same customers.
+    pub nbd_log_likelihood: Option<f64>,
     /// Total log-likelihood of the spend model.
     pub spend_log_likelihood: Option<f64>,
     /// Standard errors by parameter.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub standard_errors: BTreeMap<String, f64>,
     /// Whether the data tell death from rare buying; absent means true.
     pub identifiable: Option<bool>,

@@ -3,7 +3,7 @@
 //! `model`.
 
 use super::deadline::{AGE_DAYS_MAX, first_day};
-use super::quadrature::integral;
+use super::quadrature::{each_node, integral};
 use super::{DAYS_PER_WEEK, Purchases, RatePrior, decayed_span, weeks};
 
 /// Where the integrand of the odds of death has fallen by e^−45 (3e-20), the rest does not count.
@@ -107,18 +107,8 @@ impl ParetoNbd {
     /// is smooth whatever the scales.
     fn odds_of_death(&self, x: u32, t_x_weeks: f64, silence_weeks: f64) -> Odds {
         let (shape, alpha, beta) = self.at_last_purchase(x, t_x_weeks);
-        let ln_growth =
-            shape * libm::log1p(silence_weeks / alpha) + self.s * libm::log1p(silence_weeks / beta);
-        let (end_weeks, fall) = if ln_growth > LN_NEGLIGIBLE {
-            let by_shape = alpha * libm::expm1(LN_NEGLIGIBLE / shape);
-            let by_s = beta * libm::expm1(LN_NEGLIGIBLE / self.s);
-            (silence_weeks.min(by_shape).min(by_s), 2.0 * LN_NEGLIGIBLE)
-        } else {
-            (silence_weeks, ln_growth)
-        };
-        let near = alpha.min(beta);
-        let span = libm::log1p(end_weeks / near);
-        let n_panels = (span / PANEL_SPAN_MAX).max(fall / PANEL_FALL_MAX).ceil().max(1.0);
+        let Course { ln_growth, near, span, n_panels } =
+            Course::of([shape, alpha, self.s, beta], silence_weeks);
         let sum = integral(span, n_panels, |ln_near| {
             let since = near * libm::expm1(ln_near);
             let (ln_alpha, ln_beta) = if alpha <= beta {
@@ -155,6 +145,72 @@ impl ParetoNbd {
             *orders = rate * beta * decayed_span(self.s - 1.0, span);
         }
     }
+}
+
+/// What the integral of the odds of death runs over.
+struct Course {
+    /// ln of the odds' growth over the silence: it stands before the integral.
+    ln_growth: f64,
+    /// The smaller scale.
+    near: f64,
+    /// The logarithm of time over which to integrate, and in how many panels.
+    span: f64,
+    n_panels: f64,
+}
+
+impl Course {
+    /// For r + x, α + `t_x`, s and β + `t_x`.
+    fn of([shape, alpha, s, beta]: [f64; 4], silence_weeks: f64) -> Self {
+        let ln_growth =
+            shape * libm::log1p(silence_weeks / alpha) + s * libm::log1p(silence_weeks / beta);
+        let (end_weeks, fall) = if ln_growth > LN_NEGLIGIBLE {
+            let by_shape = alpha * libm::expm1(LN_NEGLIGIBLE / shape);
+            let by_s = beta * libm::expm1(LN_NEGLIGIBLE / s);
+            (silence_weeks.min(by_shape).min(by_s), 2.0 * LN_NEGLIGIBLE)
+        } else {
+            (silence_weeks, ln_growth)
+        };
+        let near = alpha.min(beta);
+        let span = libm::log1p(end_weeks / near);
+        let n_panels = (span / PANEL_SPAN_MAX).max(fall / PANEL_FALL_MAX).ceil().max(1.0);
+        Self { ln_growth, near, span, n_panels }
+    }
+}
+
+/// One of the moments of a silence at which a death may have happened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Weeks since the last purchase.
+    pub(crate) since_weeks: f64,
+    /// By how much the logarithms of both scales have grown since then.
+    pub(crate) ln_alpha: f64,
+    pub(crate) ln_beta: f64,
+    /// Its share of the odds of death, up to a factor that all share.
+    pub(crate) weight: f64,
+}
+
+/// The odds of death of a silence, taken apart into moments, for r + x, α + `t_x`, s and β + `t_x`:
+/// what a fit needs for their derivatives. Returns the logarithm of the factor that makes odds of
+/// the sum of the weights.
+pub(crate) fn each_moment_of_death(
+    [shape, alpha, s, beta]: [f64; 4],
+    silence_weeks: f64,
+    mut take: impl FnMut(Moment),
+) -> f64 {
+    let Course { ln_growth, near, span, n_panels } =
+        Course::of([shape, alpha, s, beta], silence_weeks);
+    each_node(span, n_panels, |ln_near, width| {
+        let since_weeks = near * libm::expm1(ln_near);
+        let (ln_alpha, ln_beta) = if alpha <= beta {
+            (ln_near, libm::log1p(since_weeks / beta))
+        } else {
+            (libm::log1p(since_weeks / alpha), ln_near)
+        };
+        let fall = libm::exp(-shape * ln_alpha - s * ln_beta);
+        let weight = width * fall * (near + since_weeks) / (beta + since_weeks);
+        take(Moment { since_weeks, ln_alpha, ln_beta, weight });
+    });
+    ln_growth + libm::log(s)
 }
 
 #[cfg(test)]

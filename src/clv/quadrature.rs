@@ -28,6 +28,19 @@ pub(super) fn integral(span: f64, n_panels: f64, f: impl Fn(f64) -> f64) -> f64 
     sum * width
 }
 
+/// Gives `take` the nodes of [`integral`] with their weights.
+pub(super) fn each_node(span: f64, n_panels: f64, mut take: impl FnMut(f64, f64)) {
+    let width = span / n_panels;
+    let mut panel = 0.0;
+    while panel < n_panels {
+        for (node, weight) in &LOWER_HALF {
+            take((panel + node) * width, weight * width);
+            take((panel + 1.0 - node) * width, weight * width);
+        }
+        panel += 1.0;
+    }
+}
+
 /// A node whose weight has fallen to e^−42 (6e-19) of the largest adds nothing any more.
 const LN_NEGLIGIBLE: f64 = -42.0;
 

@@ -3,7 +3,7 @@
 
 /// The modules that turn events into records: values in, values out.
 pub(crate) const PURE: &[&str] =
-    &["calendar", "money", "event", "customer", "clv", "churn", "record", "pipeline"];
+    &["calendar", "money", "event", "customer", "clv", "fit", "churn", "record", "pipeline"];
 
 /// What one top-level module may import. Its own paths need no entry.
 #[derive(Debug)]
@@ -102,6 +102,7 @@ pub(crate) const ROWS: &[Row] = &[
     pure("money", &[]),
     pure("event", &[&["calendar", "money"]]),
     pure("clv", &[&["calendar", "money"]]),
+    pure("fit", &[&["money", "clv"]]),
     pure("customer", &[&["calendar", "money", "event", "clv"]]),
     pure("churn", &[&["calendar", "money", "event", "clv", "customer"]]),
     pure("record", &[&["calendar", "money", "event", "clv", "customer", "churn"]]),

@@ -1,0 +1,121 @@
+//! What a fit needs of a history: how many customers share each (x, `t_x`, T), and each repeat
+//! spend. No likelihood and no customer's name. Filled by whoever reads a history, read by the
+//! models.
+
+use std::collections::BTreeMap;
+
+use crate::clv::{DAYS_PER_WEEK, Purchases};
+
+/// Sufficient statistics of a history: the same customers give the same, in whatever order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Customers by x, `t_x` and T in days.
+    purchases: BTreeMap<(u32, u32, u32), u64>,
+    /// Customers by x and the bits of their mean, which sort as positive numbers do.
+    spends: BTreeMap<(u32, u64), u64>,
+    n_customers: u64,
+    n_repeaters: u64,
+}
+
+impl Statistics {
+    /// Takes a customer: their purchases, and the mean over their repeat days in major units, which
+    /// counts where there is a repeat day and the mean is above 0.
+    pub fn add(&mut self, purchases: &Purchases, repeat_mean_major: Option<f64>) {
+        let Purchases { x, t_x_days, t_days } = *purchases;
+        *self.purchases.entry((x, t_x_days, t_days.max(t_x_days))).or_default() += 1;
+        self.n_customers += 1;
+        if x == 0 {
+            return;
+        }
+        self.n_repeaters += 1;
+        let is_spend = |mean: &f64| mean.is_finite() && *mean > 0.0;
+        if let Some(mean) = repeat_mean_major.filter(is_spend) {
+            *self.spends.entry((x, mean.to_bits())).or_default() += 1;
+        }
+    }
+
+    /// Customers taken.
+    pub fn n_customers(&self) -> u64 {
+        self.n_customers
+    }
+
+    /// Customers with a repeat day.
+    pub fn n_repeaters(&self) -> u64 {
+        self.n_repeaters
+    }
+
+    /// Customers with a repeat day and a mean above 0.
+    pub fn n_spenders(&self) -> u64 {
+        self.spends.values().sum()
+    }
+
+    /// The distinct histories; of more than `n_max`, every so many, in ascending order.
+    pub(super) fn histories(&self, n_max: usize) -> Histories {
+        let stride = self.purchases.len().div_ceil(n_max).max(1);
+        let chosen = self.purchases.iter().step_by(stride);
+        let rows: Vec<Row> = chosen
+            .map(|(&(x, t_x_days, t_days), &n)| Row {
+                x: f64::from(x),
+                t_x_weeks: f64::from(t_x_days) / DAYS_PER_WEEK,
+                t_weeks: f64::from(t_days) / DAYS_PER_WEEK,
+                n: count(n),
+            })
+            .collect();
+        let mut reached: Vec<f64> = Vec::new();
+        for (&(x, ..), &n) in self.purchases.iter().step_by(stride) {
+            // Ascending by x, so the last is the length.
+            reached.resize(x as usize + 1, 0.0);
+            reached[x as usize] += count(n);
+        }
+        for i in (1..reached.len()).rev() {
+            reached[i - 1] += reached[i];
+        }
+        Histories { rows, reached, is_whole: stride == 1 }
+    }
+
+    /// The spends by x, ascending.
+    pub(super) fn spends(&self) -> Vec<Spends> {
+        let mut groups: Vec<Spends> = Vec::new();
+        for (&(x, bits), &n) in &self.spends {
+            let x = f64::from(x);
+            if groups.last().is_none_or(|group| group.x < x) {
+                groups.push(Spends { x, means: Vec::new() });
+            }
+            if let Some(group) = groups.last_mut() {
+                group.means.push((f64::from_bits(bits), count(n)));
+            }
+        }
+        groups
+    }
+}
+
+/// The distinct histories of a fit.
+#[derive(Clone, Debug)]
+pub(super) struct Histories {
+    pub(super) rows: Vec<Row>,
+    /// How many customers have at least so many repeat days; the first entry is for none.
+    pub(super) reached: Vec<f64>,
+    /// Whether none was left out.
+    pub(super) is_whole: bool,
+}
+
+/// A history that `n` customers share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) x: f64,
+    pub(super) t_x_weeks: f64,
+    pub(super) t_weeks: f64,
+    pub(super) n: f64,
+}
+
+/// The spends of all who have `x` repeat days: mean, and how many customers have it.
+#[derive(Clone, Debug)]
+pub(super) struct Spends {
+    pub(super) x: f64,
+    pub(super) means: Vec<(f64, f64)>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no history has 2^53 customers")]
+fn count(n: u64) -> f64 {
+    n as f64
+}
