@@ -15,6 +15,7 @@ use crate::engine::Options;
 use crate::engine::rebuild::OnLoss;
 use crate::http::{self, Services, Token};
 use crate::kafka::lane::{self, Common};
+use crate::kafka::modeller::{self, Modeller};
 use crate::kafka::topics;
 use crate::lifecycle::{LaneState, Lanes, Shutdown};
 use crate::lookup::Finder;
@@ -33,6 +34,8 @@ const LANE_SILENCE_TIMEOUTS: u32 = 5;
 #[derive(Debug)]
 pub struct Service {
     common: Common,
+    /// Taken by the thread that runs it.
+    modeller: Mutex<Option<Modeller>>,
     lanes: Arc<Lanes>,
     access: http::Access,
 }
@@ -72,10 +75,17 @@ impl Service {
         let timeout = Duration::from_millis(u64::from(config.kafka.transaction_timeout_ms));
         let silence_max = LANE_SILENCE_MAX.max(timeout * LANE_SILENCE_TIMEOUTS);
         let lanes = Lanes::new(processing.workers as usize, silence_max);
-        let models = Arc::new(Models::fixed(plan.rules, plan.model));
+        let is_learning = plan.model.is_none() && modeller::is_wanted(&config);
+        let models = Arc::new(if is_learning {
+            Models::learning(plan.rules)
+        } else {
+            Models::fixed(plan.rules, plan.model)
+        });
         let (config, store) = (Arc::new(config), Arc::default());
         let common = Common { config, options, store, models, metrics, shutdown, on_loss };
-        Ok(Self { common, lanes, access })
+        let modeller = if is_learning { Modeller::open(&common) } else { Ok(None) };
+        let modeller = Mutex::new(modeller.map_err(anyhow::Error::msg)?);
+        Ok(Self { common, modeller, lanes, access })
     }
 
     /// What the processor counts.
@@ -125,7 +135,16 @@ impl Service {
 
     fn run_lanes(&self) -> Vec<String> {
         let failures = Mutex::new(Vec::new());
+        let modeller = self.modeller.lock().unwrap_or_else(PoisonError::into_inner).take();
         thread::scope(|scope| {
+            if let Some(mut modeller) = modeller {
+                // Without it the models stay as they are, and all else works.
+                scope.spawn(move || {
+                    if catch_unwind(AssertUnwindSafe(|| modeller.run())).is_err() {
+                        error!("the thread that fits models met a defect and has stopped");
+                    }
+                });
+            }
             for number in 0..self.common.config.processing.workers {
                 let failures = &failures;
                 scope.spawn(move || {

@@ -173,6 +173,8 @@ pub struct ModelChoice {
     pub file: Option<PathBuf>,
     /// `name/version` of the only model that may be used.
     pub pin: Option<String>,
+    /// Days from one fit to the next where there is no file; 0 for none.
+    pub fit_every_days: u32,
     /// Months over which `predicted` reaches.
     pub horizon_months: u32,
     /// By how much a month ahead is worth less than one before it, as a fraction.

@@ -213,6 +213,7 @@ fn model(reader: &mut Reader) -> ModelChoice {
                 _ => Err("must be a model's `name/version`, as scores show it".to_owned()),
             }
         }),
+        fit_every_days: reader.take("model.fit_every_days", 7, |entry| entry.whole(0..=3_650)),
         horizon_months: reader.take("model.horizon_months", 12, |entry| entry.whole(1..=120)),
         discount_monthly: reader.take("model.discount_monthly", 0.01, |entry| {
             entry.number(|value| (0.0..1.0).contains(&value), "from 0 to below 1, as in `0.01`")

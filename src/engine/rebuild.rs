@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::port::{Mending, Restored};
 use super::remodel::due_day;
 use super::timers;
+use crate::customer::Customer;
 use crate::pipeline::Pipeline;
 use crate::record::changelog::{self, Key};
 use crate::record::erased::{self, ErasedHash};
@@ -100,6 +101,20 @@ impl Rebuild {
     /// `name/version` of the model under which the state was made last; absent without a marker.
     pub fn model_label(&self) -> Option<&str> {
         self.marker.as_ref().map(|marker| &*marker.model)
+    }
+
+    /// How far stream time has come; absent without a marker, and before the first event.
+    pub fn stream_time_ms(&self) -> Option<i64> {
+        self.marker.as_ref().and_then(|marker| marker.stream_time_ms)
+    }
+
+    /// Calls `visit` with every customer, in no order.
+    pub fn visit(&self, mut visit: impl FnMut(&Customer)) {
+        self.customers.visit_all(|entry| {
+            if let Ok(customer) = changelog::decode(entry.value) {
+                visit(&customer);
+            }
+        });
     }
 
     /// How many customers there are.

@@ -3,7 +3,7 @@
 //! `statistics` what a fit needs of a history · `nbd`, `beta_geometric`, `pareto_nbd`,
 //! `gamma_gamma` the log-likelihoods with their derivatives · `special` derivatives of ln Γ ·
 //! `climb` the search for the maximum · `symmetric` its linear algebra · `verdict` standard errors
-//! and what the data leave open.
+//! and what the data leave open · `succession` whether a fit may take another's place.
 //!
 //! Pure: the same customers give the same parameters, bit for bit, in whatever order they come and
 //! on whatever machine. No parameter leaves the bounds within which `clv` computes, and none runs
@@ -16,6 +16,7 @@ mod nbd;
 mod pareto_nbd;
 mod special;
 mod statistics;
+pub mod succession;
 mod symmetric;
 #[cfg(test)]
 mod tests;
@@ -182,6 +183,22 @@ pub fn fit(statistics: &Statistics, request: &Request) -> Result<Fitted, Unfit> 
     match clv::Model::from_file(file.clone()) {
         Err(faults) => Err(Unfit::Refused(faults.join("; "))),
         Ok(_) => Ok(Fitted { file, warnings, tried, nbd, likelihood_ratio, spend }),
+    }
+}
+
+/// The total log-likelihood of a purchase model on a history; `None` for one that is no model.
+pub fn log_likelihood(statistics: &Statistics, file: &clv::ModelFile) -> Option<f64> {
+    let histories = statistics.histories(usize::MAX);
+    let clv::Parameters { r, alpha, a, b, s, beta } = file.parameters;
+    let (r, alpha) = (r?, alpha?);
+    let beta_geometric = |may_die_at_first| {
+        let parameters = [r, alpha, a?, b?];
+        Some(beta_geometric::likelihood(&histories, &parameters, may_die_at_first).value)
+    };
+    match Name::ALL.into_iter().find(|name| name.as_str() == file.name)? {
+        Name::BgNbd => beta_geometric(false),
+        Name::MbgNbd => beta_geometric(true),
+        Name::ParetoNbd => Some(pareto_nbd::likelihood(&histories, &[r, alpha, s?, beta?]).value),
     }
 }
 

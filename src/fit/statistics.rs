@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::calendar::Day;
 use crate::clv::{DAYS_PER_WEEK, Purchases};
+use crate::customer::Ledger;
+use crate::money::Currency;
 
 /// Sufficient statistics of a history: the same customers give the same, in whatever order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +35,21 @@ impl Statistics {
         if let Some(mean) = repeat_mean_major.filter(is_spend) {
             *self.spends.entry((x, mean.to_bits())).or_default() += 1;
         }
+    }
+
+    /// Takes a customer as of a day; one without a purchase day counts for nothing.
+    pub fn take(&mut self, ledger: &Ledger, today: Day, currency: Currency) {
+        let Some(purchases) = ledger.purchases(today) else { return };
+        let repeat_major = major(ledger.repeat_net_minor(), currency);
+        let mean = (purchases.x > 0).then(|| repeat_major / f64::from(purchases.x));
+        self.add(&purchases, mean);
+    }
+
+    /// The distinct histories with the customers of each.
+    pub(super) fn customers(&self) -> impl Iterator<Item = (Purchases, f64)> {
+        self.purchases
+            .iter()
+            .map(|(&(x, t_x_days, t_days), &n)| (Purchases { x, t_x_days, t_days }, count(n)))
     }
 
     /// Customers taken.
@@ -113,6 +131,11 @@ pub(super) struct Row {
 pub(super) struct Spends {
     pub(super) x: f64,
     pub(super) means: Vec<(f64, f64)>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate needs no more than 53 bits")]
+fn major(minor: i128, currency: Currency) -> f64 {
+    minor as f64 / currency.minor_per_major()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no history has 2^53 customers")]

@@ -8,6 +8,7 @@
 
 pub mod admin;
 mod callbacks;
+mod census;
 pub mod clients;
 mod cover;
 pub mod custom;
@@ -15,6 +16,7 @@ pub mod embedded;
 mod ends;
 pub mod feed;
 pub mod lane;
+pub mod modeller;
 pub mod mover;
 mod ownership;
 pub mod placement;

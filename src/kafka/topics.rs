@@ -1,6 +1,8 @@
 //! What must be true of the topics before a lane or a command starts. `check` says more; this is
 //! what a start cannot do without. Called by `service`, `span`, `repartition` and `import`.
 
+use rdkafka::error::RDKafkaErrorCode;
+
 use super::admin::Asker;
 use super::clients;
 use super::refusal::{Refusal, Use, missing_right};
@@ -44,6 +46,24 @@ pub fn partitions(kafka: &Kafka, topic: &str) -> Result<i32, String> {
     count(&asker(kafka)?, kafka, (topic, Use::Read))
 }
 
+/// Whether a topic that is read is there.
+///
+/// # Errors
+/// It may not be read, or no broker answers; with the remedy.
+pub fn is_there(kafka: &Kafka, topic: &str) -> Result<bool, String> {
+    match asker(kafka)?.find(topic) {
+        Err(refusal) => Err(refusal.sentence()),
+        Ok(Ok(found)) => Ok(found.is_some()),
+        Ok(Err(code)) => Err(unusable(kafka, (topic, Use::Read), code)),
+    }
+}
+
+fn unusable(kafka: &Kafka, (topic, needed): (&str, Use), code: RDKafkaErrorCode) -> String {
+    missing_right(code, &kafka.group_id, (topic, needed))
+        .unwrap_or_else(|| Refusal::new(format!("topic `{topic}` cannot be used: {code}")))
+        .sentence()
+}
+
 fn asker(kafka: &Kafka) -> Result<Asker, String> {
     Asker::new(kafka, &clients::reader(kafka, "read_committed"))
         .map_err(|refusal| format!("failed to create a consumer: {refusal}"))
@@ -57,8 +77,6 @@ fn count(asker: &Asker, kafka: &Kafka, (topic, needed): (&str, Use)) -> Result<i
         Ok(Ok(None)) => Err(format!(
             "topic `{topic}` is missing; `lifetide check --create-topics` creates what is missing"
         )),
-        Ok(Err(code)) => Err(missing_right(code, &kafka.group_id, (topic, needed))
-            .unwrap_or_else(|| Refusal::new(format!("topic `{topic}` cannot be used: {code}")))
-            .sentence()),
+        Ok(Err(code)) => Err(unusable(kafka, (topic, needed), code)),
     }
 }

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use crate::churn::{Cause, Lifecycle, SignalKind};
 use crate::customer::Driver;
 use crate::event::{Kind, Reason};
+use crate::fit::succession::HeldBack;
 
 /// A closed set of label values.
 pub(super) trait Label: Copy + 'static {
@@ -129,6 +130,34 @@ label_enum! {
         Commit = "commit",
         /// The process is stopping.
         Shutdown = "shutdown",
+    }
+}
+
+label_enum! {
+    /// What became of an attempt to fit a model.
+    pub enum FitOutcome as "outcome" {
+        /// It is the model to go on with.
+        Published = "published",
+        /// The model in use explains the customers better.
+        Worse = "worse",
+        /// The model in use tells death from rare buying, and this one does not.
+        NotIdentifiable = "not_identifiable",
+        /// It foresees much more or much less than the model in use.
+        WildlyDifferent = "wildly_different",
+        /// There are too few customers, or too short a history.
+        TooLittle = "too_little",
+        /// It could not be made, or not be published.
+        Failed = "failed",
+    }
+}
+
+impl From<HeldBack> for FitOutcome {
+    fn from(held: HeldBack) -> Self {
+        match held {
+            HeldBack::Worse { .. } => Self::Worse,
+            HeldBack::NotIdentifiable => Self::NotIdentifiable,
+            HeldBack::WildlyDifferent { .. } => Self::WildlyDifferent,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use prometheus::{
 };
 
 pub use board::{PartitionGauges, Restoring};
-pub use label::{AbortCause, Phase};
+pub use label::{AbortCause, FitOutcome, Phase};
 pub use reading::Figures;
 pub use tally::Tally;
 
@@ -59,6 +59,9 @@ pub struct Metrics {
     transaction_events: Histogram,
     revokes: Histogram,
     revoke_budget: Gauge,
+    fits: CounterBy<FitOutcome>,
+    fit_seconds: Histogram,
+    fit_published: Gauge,
     queue_depth: IntGaugeVec,
     ready: IntGauge,
     board: Arc<Board>,
@@ -107,6 +110,22 @@ impl Metrics {
                 "lifetide_revoke_budget_seconds",
                 "What a revocation may take before the open transaction is aborted.",
             ),
+            fits: counter_by(
+                &registry,
+                "lifetide_model_fits_total",
+                "Attempts to fit a model to the changelog, by what became of them.",
+            ),
+            fit_seconds: histogram(
+                &registry,
+                "lifetide_model_fit_seconds",
+                "What an attempt took, the reading of the changelog included.",
+                &RESTORE_BUCKETS_SECONDS,
+            ),
+            fit_published: gauge(
+                &registry,
+                "lifetide_model_published_timestamp_seconds",
+                "When the newest model of the models topic was published, in seconds since 1970.",
+            ),
             queue_depth: queue_depth(&registry),
             ready: ready(&registry),
             board,
@@ -146,6 +165,18 @@ impl Metrics {
     /// A phase of a transaction took this long, however it ended.
     pub fn transaction_phase(&self, phase: Phase, elapsed: Duration) {
         self.phases.get(phase).observe(elapsed.as_secs_f64());
+    }
+
+    /// An attempt to fit a model has ended.
+    pub fn fitted(&self, outcome: FitOutcome, elapsed: Duration) {
+        self.fits.get(outcome).inc();
+        self.fit_seconds.observe(elapsed.as_secs_f64());
+    }
+
+    /// States when the newest model was published.
+    pub fn set_model_published(&self, at_ms: i64) {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of this age are below 2^53")]
+        self.fit_published.set(at_ms as f64 / 1000.0);
     }
 
     /// A revocation was acknowledged this long after it came.

@@ -5,6 +5,7 @@ pub mod changelog;
 pub mod dead_letter;
 pub mod erased;
 pub mod marker;
+pub mod model;
 mod object;
 pub mod redriven;
 pub mod score;

@@ -102,7 +102,7 @@ pub(crate) const ROWS: &[Row] = &[
     pure("money", &[]),
     pure("event", &[&["calendar", "money"]]),
     pure("clv", &[&["calendar", "money"]]),
-    pure("fit", &[&["money", "clv"]]),
+    pure("fit", &[&["calendar", "money", "clv", "customer"]]),
     pure("customer", &[&["calendar", "money", "event", "clv"]]),
     pure("churn", &[&["calendar", "money", "event", "clv", "customer"]]),
     pure("record", &[&["calendar", "money", "event", "clv", "customer", "churn"]]),

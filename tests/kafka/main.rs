@@ -81,6 +81,8 @@ mod kill;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod modelling;
+#[cfg(test)]
 mod moves;
 #[cfg(test)]
 mod outage;

@@ -72,7 +72,7 @@ fn check_loss(log: &Log, bounds: Bounds, words: &str, expect: i64, n_customers: 
 }
 
 fn empty() -> Vec<u8> {
-    changelog::encode(&crate::customer::Customer::default())
+    changelog::encode(&Customer::default())
 }
 
 fn committed(offset: i64) -> Bounds {

@@ -1,0 +1,325 @@
+//! The models topic of a process: what is published there is known to its lanes, and where the
+//! process owns partition 0 it publishes what it fits to the changelog, once there is enough to
+//! know and then on a schedule. It changes no partition: `remodeller` does. Started by `service`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::{info, warn};
+
+use super::census::{self, Census};
+use super::clients::{self, Quiet};
+use super::lane::Common;
+use super::mover::{Addressed, Mover};
+use super::topics;
+use crate::clv::{Model, ModelFile};
+use crate::config::Config;
+use crate::fit::succession::{HeldBack, held_back};
+use crate::fit::{self, Fitted, Request};
+use crate::metrics::FitOutcome;
+use crate::models::Models;
+use crate::record::model::{self, CURRENT, Entry};
+
+/// Models live in one partition, so that they are read in the order in which they were written.
+const PARTITION: i32 = 0;
+/// How long one poll waits.
+const POLL: Duration = Duration::from_millis(500);
+/// How long the topic may take to be read at the start.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Customers with a second purchase day, under which nothing is published unasked.
+const REPEATERS_MIN: u64 = 100;
+/// … and how much a history must span.
+const SPAN_DAYS_MIN: i32 = 12 * 7;
+/// A fit that could not be made is tried again when there are so many times as many customers, …
+const GROWTH: f64 = 1.25;
+/// … or after so long.
+const TRY_AGAIN: Duration = Duration::from_hours(1);
+const DAY_MS: i64 = 86_400_000;
+
+/// Reads the topic, and fits.
+pub struct Modeller {
+    common: Common,
+    topic: String,
+    consumer: BaseConsumer<Quiet>,
+    files: BTreeMap<String, (ModelFile, Arc<Model>)>,
+    /// The newest label that was published as the one to go on with.
+    current: Option<String>,
+    /// When the newest model was published, in milliseconds since 1970.
+    published_ms: Option<i64>,
+    tried: Option<Tried>,
+}
+
+/// The last attempt that published nothing.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    at: Instant,
+    n_customers: i64,
+}
+
+impl std::fmt::Debug for Modeller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Modeller").field("current", &self.current).finish_non_exhaustive()
+    }
+}
+
+impl Modeller {
+    /// Reads what was published so far. `None` where there is no topic to publish to: then there is
+    /// no model, and all else works.
+    ///
+    /// # Errors
+    /// The topic cannot be read, or holds no model that is pinned; with the remedy.
+    pub fn open(common: &Common) -> Result<Option<Self>, String> {
+        let topic = common.config.kafka.models_topic.clone();
+        if !topics::is_there(&common.config.kafka, &topic)? {
+            if let Some(pin) = &common.config.model.pin {
+                return Err(format!("`model.pin` is `{pin}`, and the topic `{topic}` is missing"));
+            }
+            warn!(
+                topic,
+                "the models topic is missing, so nothing is predicted; `lifetide check \
+                 --create-topics` creates it"
+            );
+            return Ok(None);
+        }
+        let consumer: BaseConsumer<Quiet> = clients::reader(&common.config.kafka, "read_committed")
+            .create_with_context(Quiet)
+            .map_err(|error| format!("failed to create a consumer: {error}"))?;
+        let mut partitions = TopicPartitionList::new();
+        partitions
+            .add_partition_offset(&topic, PARTITION, Offset::Beginning)
+            .and_then(|()| consumer.assign(&partitions))
+            .map_err(|error| format!("failed to read `{topic}`: {error}"))?;
+        let (files, current, published_ms, tried) = (BTreeMap::new(), None, None, None);
+        let common = common.clone();
+        let mut modeller = Self { common, topic, consumer, files, current, published_ms, tried };
+        modeller.read_to_end()?;
+        modeller.check_pin()?;
+        Ok(Some(modeller))
+    }
+
+    /// Works until shutdown.
+    pub fn run(&mut self) {
+        while !self.common.shutdown.is_requested() {
+            match self.poll(POLL) {
+                Some(Err(KafkaError::PartitionEOF(_))) | None => {}
+                Some(Ok(())) => continue,
+                Some(Err(error)) => warn!(%error, "failed to read the models; trying again"),
+            }
+            if self.is_due() {
+                self.attempt();
+            }
+        }
+    }
+
+    fn read_to_end(&mut self) -> Result<(), String> {
+        let began = Instant::now();
+        loop {
+            match self.poll(POLL) {
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+                Some(Err(error))
+                    if error.rdkafka_error_code().is_some_and(clients::is_hopeless) =>
+                {
+                    return Err(format!("failed to read `{}`: {error}", self.topic));
+                }
+                Some(Err(error)) => warn!(%error, "failed to read the models; trying again"),
+                Some(Ok(())) | None => {}
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(format!(
+                    "`{}` could not be read within {} s; are the brokers up?",
+                    self.topic,
+                    PATIENCE.as_secs()
+                ));
+            }
+        }
+    }
+
+    fn check_pin(&self) -> Result<(), String> {
+        let Some(pin) = &self.common.config.model.pin else { return Ok(()) };
+        if self.models().want(pin) {
+            return Ok(());
+        }
+        let known: Vec<String> =
+            self.models().labels().iter().map(|label| format!("`{label}`")).collect();
+        Err(format!(
+            "`model.pin` is `{pin}`, and the topic `{}` holds {}; name one of these, or leave the \
+             pin out",
+            self.topic,
+            if known.is_empty() { "no model".to_owned() } else { known.join(", ") }
+        ))
+    }
+
+    fn models(&self) -> &Models {
+        &self.common.models
+    }
+
+    fn poll(&mut self, wait: Duration) -> Option<Result<(), KafkaError>> {
+        let message = match self.consumer.poll(wait)? {
+            Ok(message) => message,
+            Err(error) => return Some(Err(error)),
+        };
+        let entry = read(&message);
+        let at_ms = message.timestamp().to_millis();
+        let offset = message.offset();
+        drop(message);
+        match entry {
+            Ok(Some(entry)) => self.take(entry, at_ms),
+            Ok(None) => {}
+            Err(fault) => warn!(topic = self.topic, offset, fault, "a model cannot be used"),
+        }
+        Some(Ok(()))
+    }
+
+    fn take(&mut self, entry: Entry, at_ms: Option<i64>) {
+        match entry {
+            Entry::Model(file, model) => {
+                let currency = self.common.config.processing.currency;
+                if model.currency().is_some_and(|other| other != currency) {
+                    warn!(model = model.label(), "a model of another currency is left alone");
+                    return;
+                }
+                let model = Arc::<Model>::from(model);
+                self.published_ms = self.published_ms.max(at_ms);
+                self.common.metrics.set_model_published(self.published_ms.unwrap_or(0));
+                self.models().learn(Arc::clone(&model));
+                self.files.insert(model.label().to_owned(), (*file, model));
+            }
+            Entry::Current(label) => {
+                // A pin is stronger than what is published.
+                if self.common.config.model.pin.is_none() {
+                    let is_known = self.models().want(&label);
+                    if is_known && self.current.as_deref() != Some(&label) {
+                        info!(model = label, "going on with this model");
+                    }
+                }
+                self.current = Some(label);
+            }
+        }
+    }
+
+    /// Whether it is this process's turn, and time.
+    fn is_due(&self) -> bool {
+        let every_days = i64::from(self.common.config.model.fit_every_days);
+        let Some(first) = self.common.store.customers(PARTITION) else { return false };
+        if every_days == 0
+            || self.published_ms.is_some_and(|at_ms| now_ms() < at_ms + every_days * DAY_MS)
+        {
+            return false;
+        }
+        let n_customers = first.n_customers();
+        self.tried.is_none_or(|tried| {
+            #[expect(clippy::cast_precision_loss, reason = "a partition has fewer than 2^53")]
+            let has_grown = n_customers as f64 > tried.n_customers as f64 * GROWTH;
+            has_grown || tried.at.elapsed() > TRY_AGAIN
+        }) && n_customers > 0
+    }
+
+    fn attempt(&mut self) {
+        let first = self.common.store.customers(PARTITION);
+        let n_customers = first.map_or(0, |customers| customers.n_customers());
+        self.tried = Some(Tried { at: Instant::now(), n_customers });
+        let began = Instant::now();
+        let outcome = match self.fit() {
+            Ok(outcome) => outcome,
+            Err(error) if self.common.shutdown.is_requested() => {
+                info!(error, "a fit was broken off");
+                return;
+            }
+            Err(error) => {
+                warn!(error, "failed to fit a model; trying again later");
+                FitOutcome::Failed
+            }
+        };
+        self.common.metrics.fitted(outcome, began.elapsed());
+    }
+
+    fn fit(&mut self) -> Result<FitOutcome, String> {
+        let Common { config, models, shutdown, .. } = &self.common;
+        let Some(census) = census::take(config, models.rules(), shutdown)? else {
+            return Err("shutting down".to_owned());
+        };
+        let Census { statistics, first_day, last_day } = &census;
+        let span_days = first_day.zip(*last_day).map_or(0, |(first, last)| last.days_since(first));
+        let Some(last_day) = last_day
+            .filter(|_| statistics.n_repeaters() >= REPEATERS_MIN && span_days >= SPAN_DAYS_MIN)
+        else {
+            let n_repeaters = statistics.n_repeaters();
+            info!(n_repeaters, span_days, "too little is known for a model yet");
+            return Ok(FitOutcome::TooLittle);
+        };
+        let request = Request {
+            name: None,
+            version: self.version(&last_day.to_string()),
+            currency: Some(config.processing.currency),
+        };
+        let fitted = fit::fit(statistics, &request).map_err(|error| error.to_string())?;
+        let in_use = config.model.pin.as_ref().or(self.current.as_ref());
+        let in_use = in_use.and_then(|label| self.files.get(label));
+        let held = in_use.and_then(|(file, model)| held_back(statistics, &fitted, (file, model)));
+        for warning in &fitted.warnings {
+            warn!(warning, "of the fitted model");
+        }
+        self.publish(&fitted, held)
+    }
+
+    /// The day up to which the data reach, with a number behind it where that was taken.
+    fn version(&self, day: &str) -> String {
+        let is_taken = |version: &str| {
+            fit::Name::ALL
+                .iter()
+                .any(|name| self.files.contains_key(&format!("{}/{version}", name.as_str())))
+        };
+        let numbered = (2_u32..).map(|n| format!("{day}.{n}"));
+        let mut versions = std::iter::once(day.to_owned()).chain(numbered);
+        versions.find(|version| !is_taken(version)).unwrap_or_else(|| day.to_owned())
+    }
+
+    /// The model, and that it is to be gone on with unless it is held back, in one transaction.
+    fn publish(&self, fitted: &Fitted, held: Option<HeldBack>) -> Result<FitOutcome, String> {
+        let label = format!("{}/{}", fitted.file.name, fitted.file.version);
+        let value = model::encode(&fitted.file)?;
+        let mut mover = Mover::connect(&self.common.config, "fit")?;
+        let mut send = |key: &str, value: &[u8]| {
+            mover.send(Addressed {
+                topic: &self.topic,
+                partition: Some(PARTITION),
+                key: Some(key.as_bytes()),
+                value: Some(value),
+                headers: &[],
+            })
+        };
+        send(&label, &value)?;
+        if held.is_none() {
+            send(CURRENT, label.as_bytes())?;
+        }
+        mover.commit(None)?;
+        match held {
+            None => info!(model = label, "published a model"),
+            Some(reason) => {
+                let reason = reason.to_string();
+                warn!(model = label, reason, "held a model back; `model.pin` would take it");
+            }
+        }
+        Ok(held.map_or(FitOutcome::Published, FitOutcome::from))
+    }
+}
+
+fn read(message: &BorrowedMessage<'_>) -> Result<Option<Entry>, String> {
+    let Some(value) = message.payload() else { return Ok(None) };
+    model::read(message.key().unwrap_or_default(), value).map(Some)
+}
+
+/// Whether the configuration leaves the model to the topic.
+pub fn is_wanted(config: &Config) -> bool {
+    config.model.file.is_none() && (config.model.fit_every_days > 0 || config.model.pin.is_some())
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
