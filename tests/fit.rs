@@ -1,7 +1,9 @@
 //! `fit` on CDNOW, the field's standard sample, against published values: Fader, Hardie and Lee's
-//! through `BTYD` and `CLVTools`.
+//! through `BTYD` and `CLVTools`; and the command as a script sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Command, Output};
 
 use lifetide::clv::{Model, ModelFile, Purchases};
 use lifetide::fit::{Fitted, Maximum, Name, Request, Statistics, fit};
@@ -114,4 +116,82 @@ fn a_model_that_is_named_is_the_one_that_is_fitted() {
         assert_eq!(fitted.file.name, name.as_str());
         assert_eq!(fitted.tried.len(), 1);
     }
+}
+
+const CDNOW: [&str; 4] = ["--input", "tests/data/cdnow_sample.csv", "--map", "occurred_at=date"];
+
+fn run(arguments: &[&str]) -> (Output, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_lifetide"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_clear()
+        .arg("fit")
+        .args(arguments)
+        .output()
+        .expect("the program was built for this test");
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    (output, String::from_utf8(text).expect("UTF-8"))
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("the folder");
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.expect("an entry").file_name().to_string_lossy().into_owned()
+    };
+    entries.map(name).collect()
+}
+
+#[test]
+fn the_command_writes_the_model_of_the_ledgers_and_prints_how_good_it_is() {
+    let folder = tempfile::tempdir().expect("there is room for a file");
+    let path = folder.path().join("model.toml").display().to_string();
+    let wanted = ["--until", "1997-09-30", "--output", &path];
+    let (output, text) = run(&[&CDNOW[..], &wanted].concat());
+    assert!(output.status.success(), "{text}");
+    for line in [
+        "      2357 customers at the end of 1997-09-30",
+        "mbg-nbd             -9582.1357",
+        "pareto-nbd          -9594.9762",
+        "bg-nbd              -9582.4292",
+        "nbd                 -9763.6576",
+        "mbg-nbd/1997-09-30: chosen, it is likelier than pareto-nbd",
+        "spend in USD: log-likelihood -4055.9177",
+        "identifiable: yes",
+        "363.04, needed 5.99",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert_eq!(names(folder.path()), ["model.toml"]);
+    let written = std::fs::read_to_string(&path).expect("the model file");
+    let file: ModelFile = toml::from_str(&written).expect("a model file");
+    let mut expected = fitted(None).file;
+    expected.version = "1997-09-30".to_owned();
+    assert_eq!(file, expected);
+    let (_, again) = run(&[&CDNOW[..], &wanted].concat());
+    assert_eq!(again, text);
+    assert_eq!(std::fs::read_to_string(&path).expect("the model file"), written);
+}
+
+#[test]
+fn what_cannot_be_fitted_or_was_not_meant_is_refused_and_leaves_no_file() {
+    let folder = tempfile::tempdir().expect("there is room for a file");
+    let path = folder.path().join("model.toml").display().to_string();
+    let check = |arguments: &[&str], code: i32, words: &str| {
+        let (output, text) = run(&[arguments, &["--output", &path]].concat());
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(words), "{words} is not in\n{text}");
+        assert_eq!(names(folder.path()), Vec::<String>::new());
+    };
+    check(&[&CDNOW[..], &["--until", "1997-01-01"]].concat(), 1, "and a fit needs `10`");
+    check(&[&CDNOW[..], &["--until", "1996-01-01"]].concat(), 1, "");
+    check(&[&CDNOW[..], &["--version", "a b"]].concat(), 64, "`version` is `a b`");
+    check(&CDNOW[..2], 1, "no column `occurred_at`");
+    check(&[], 64, "--input");
+    check(&["--topic"], 64, "--config");
+    check(&[&CDNOW[..], &["--topic", "--config", "a"]].concat(), 64, "cannot be used with");
+    let history = folder.path().join("orders.csv");
+    std::fs::write(&history, "customer_id,occurred_at,amount\n").expect("a file");
+    let name = history.display().to_string();
+    let (output, text) = run(&["--input", &name, "--output", &name]);
+    assert_eq!(output.status.code(), Some(64), "{text}");
+    assert!(text.contains("is also `--input`; give another file"), "{text}");
 }

@@ -13,6 +13,8 @@ Examples:
       see it work, with nothing installed
   lifetide replay --input orders.csv --map customer_id=customer,occurred_at=date,amount=total
       score an order history without Kafka
+  lifetide fit --input orders.csv --output model.toml
+      fit a model to an order history
   lifetide check --config lifetide.toml --create-topics
       prepare a cluster, and hear what is wrong with it
   lifetide run --config lifetide.toml
@@ -80,6 +82,20 @@ Examples:
 Exit codes:
   0   done
   1   failed: a row under --strict, a difference under --against, a file
+  64  bad usage or configuration";
+
+pub(super) const FIT_EXAMPLES: &str = "\
+Examples:
+  lifetide fit --input orders.csv --map customer_id=id,occurred_at=date,amount=total \\
+      --set processing.currency=EUR --output model.toml
+  lifetide fit --input orders.csv --name pareto-nbd --until 2026-06-30
+      print the parameters of one model as of a day, and write nothing
+  lifetide fit --topic --config lifetide.toml --output model.toml
+      fit to what lies in the input topic
+
+Exit codes:
+  0   fitted, if with warnings
+  1   failed: too few customers who bought again, a row under --strict, a file, the brokers
   64  bad usage or configuration";
 
 pub(super) const IMPORT_EXAMPLES: &str = "\

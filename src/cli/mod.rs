@@ -17,8 +17,8 @@ use tracing_subscriber::EnvFilter;
 use crate::event::Reason;
 use crate::history::Mapping;
 use help::{
-    CHECK_EXAMPLES, DEMO_EXAMPLES, EXIT_CODES, IMPORT_EXAMPLES, REDRIVE_EXAMPLES, REPLAY_EXAMPLES,
-    RUN_EXAMPLES, TOP_EXAMPLES,
+    CHECK_EXAMPLES, DEMO_EXAMPLES, EXIT_CODES, FIT_EXAMPLES, IMPORT_EXAMPLES, REDRIVE_EXAMPLES,
+    REPLAY_EXAMPLES, RUN_EXAMPLES, TOP_EXAMPLES,
 };
 
 /// Customer lifetime value and churn signals from a checkout stream on Kafka, exactly once.
@@ -52,6 +52,9 @@ pub enum Command {
     /// Score an order history from a file, without Kafka
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Box<Replay>),
+    /// Fit a model to an order history, from a file or from the input topic
+    #[command(after_help = FIT_EXAMPLES)]
+    Fit(Box<Fit>),
     /// Bring the state to a larger partition count of the input; without `--write` only say how
     ///
     /// It is one transaction: killed at any moment, nothing of it is visible, or all; run it again
@@ -80,7 +83,7 @@ impl Command {
     /// What is logged where nobody says what: a demo speaks for itself.
     pub const fn log_default(&self) -> &'static str {
         match self {
-            Self::Demo(_) | Self::Import(_) | Self::Redrive(_) => "warn",
+            Self::Demo(_) | Self::Fit(_) | Self::Import(_) | Self::Redrive(_) => "warn",
             Self::Simulate(_) => "error",
             Self::Run(_)
             | Self::Check(_)
@@ -232,6 +235,63 @@ pub struct Replay {
     /// Recount these scores, read from the topic, and print the differences
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scores", "signals"])]
     pub against: Option<PathBuf>,
+}
+
+/// Arguments of `fit`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["input", "topic"]))]
+pub struct Fit {
+    /// The history: CSV with a header, or JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Read the history from `kafka.input_topic` instead, up to where it ends now
+    #[arg(long, requires = "config")]
+    pub topic: bool,
+    /// Which column holds which field, as in `customer_id=id,occurred_at=date,amount=total`;
+    /// a field that is not named is in the column of its own name
+    #[arg(
+        long,
+        value_name = "FIELD=COLUMN,…",
+        value_parser = Mapping::parse,
+        default_value = "",
+        hide_default_value = true,
+        conflicts_with = "topic"
+    )]
+    pub map: Mapping,
+    /// Take the events up to the end of this day, and look at everybody as of its end
+    /// [default: the last event's day]
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<Date>,
+    /// The model [default: mbg-nbd or pareto-nbd, whichever is likelier]
+    #[arg(long, value_enum)]
+    pub name: Option<ModelName>,
+    /// What tells this fit from others of its name, in letters, digits, `.`, `_` and `-`
+    /// [default: the day as of which it is]
+    #[arg(long = "version", value_name = "TEXT")]
+    pub model_version: Option<String>,
+    /// Write the model file here; without it the parameters are only printed
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The configuration; without one every key has its default
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set one key, stronger than file and environment; may be given again
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Fail after reading if something is no event, instead of skipping it
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// A purchase model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModelName {
+    /// BG/NBD: nobody leaves before their second purchase day
+    BgNbd,
+    /// MBG/NBD: leaving is possible right after the first
+    MbgNbd,
+    /// Pareto/NBD: leaving is possible at any time
+    ParetoNbd,
 }
 
 /// Arguments of `import`.

@@ -78,6 +78,7 @@ fn a_value_that_cannot_be_meant_is_refused() {
         "lifetide check --config a --create-topics --partitions 0",
         "lifetide import --config a --input a --until 1998-02-30",
         "lifetide import --config a --input a --map customer=id",
+        "lifetide fit --input a --map customer=id",
         "lifetide redrive --config a --reason bored",
         "lifetide redrive --config a --partition=-1",
         "lifetide redrive --config a --since yesterday",
@@ -86,6 +87,8 @@ fn a_value_that_cannot_be_meant_is_refused() {
         let kind = parse(line).expect_err(line);
         assert_eq!(kind, ErrorKind::ValueValidation, "{line}");
     }
+    let kind = parse("lifetide fit --input a --name nbd").unwrap_err();
+    assert_eq!(kind, ErrorKind::InvalidValue);
     let kind = parse("lifetide check --config a --partitions 3").unwrap_err();
     assert_eq!(kind, ErrorKind::MissingRequiredArgument);
     for other in ["--scores s", "--signals s"] {

@@ -5,6 +5,7 @@ mod against;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod fit;
 pub mod import;
 mod reading;
 pub mod redrive;

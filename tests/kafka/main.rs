@@ -7,8 +7,8 @@
 //! `bounded` give it too much, `stall` lets records wait while nothing fails, `scale` has more
 //! processes and fewer, `repartition` gives its input more partitions, `restore` takes state away,
 //! and `secure` gives it a user with few rights; `import` and `redrive` disturb the commands that
-//! move records. `equality` says what must hold all the same, by the recounts of `replay` and of
-//! `recount`, and `audit` does for runs that are too long for it.
+//! move records, and `fit` reads with one. `equality` says what must hold all the same, by the
+//! recounts of `replay` and of `recount`, and `audit` does for runs that are too long for it.
 //!
 //! # The catalogue
 //! What has gone wrong in systems of this kind, and what must hold here all the same.
@@ -72,6 +72,8 @@ mod broker_rules;
 mod doubt;
 #[cfg(test)]
 mod equality;
+#[cfg(test)]
+mod fit;
 #[cfg(test)]
 mod frozen;
 #[cfg(test)]
