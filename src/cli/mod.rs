@@ -139,8 +139,8 @@ pub struct Check {
     /// The configuration
     #[command(flatten)]
     pub layers: ClusterLayers,
-    /// Create the topics that are missing, with the input's partition count and the broker's
-    /// default replication; leave the others alone
+    /// Create the topics that are missing, with the input's partition count (models: one) and the
+    /// broker's default replication; leave the others alone
     #[arg(long)]
     pub create_topics: bool,
     /// Partitions of the input topic, should it be missing too

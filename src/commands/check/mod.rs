@@ -151,6 +151,8 @@ fn observe(
 ) -> Result<Observed, Refusal> {
     let mut topic = cluster.asker().topic(name)?;
     let was_missing = topic.is_none();
+    // Models are read in the order in which they were written.
+    let create = create.map(|n_partitions| if role == Role::Models { 1 } else { n_partitions });
     if let (None, Some(n_partitions)) = (&topic, create) {
         match cluster.create(name, n_partitions, role.is_compacted()) {
             Ok(()) => topic = cluster.asker().topic(name)?,

@@ -134,7 +134,7 @@ fn judge_missing(
     let settings = settings.join(" and ");
     let remedy = format!("create it{with}{settings}, or let `--create-topics` do it");
     match role {
-        Role::Models => findings.warning("topic", what + ": models cannot be announced", remedy),
+        Role::Models => findings.warning("topic", what + ": no model can be fitted", remedy),
         Role::Input | Role::Changelog | Role::Scores | Role::Signals | Role::Rejected => {
             findings.fault("topic", what, remedy);
         }
