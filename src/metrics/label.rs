@@ -135,7 +135,7 @@ label_enum! {
 
 label_enum! {
     /// What became of an attempt to fit a model.
-    pub enum FitOutcome as "outcome" {
+    pub enum FitOutcome as "result" {
         /// It is the model to go on with.
         Published = "published",
         /// The model in use explains the customers better.

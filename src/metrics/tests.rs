@@ -88,6 +88,9 @@ fn label_values_come_from_closed_sets_or_are_numbers_of_this_process() {
     numbers("version", &[env!("CARGO_PKG_VERSION")]);
     numbers("state", &["restoring", "running"]);
     numbers("outcome", &["committed", "aborted", "failed"]);
+    let results =
+        ["published", "worse", "not_identifiable", "wildly_different", "too_little", "failed"];
+    numbers("result", &results);
     numbers("type", &Kind::ALL.map(Kind::as_str));
     numbers("reason", &Reason::ALL.map(Reason::as_str));
     let known = [
@@ -101,6 +104,7 @@ fn label_values_come_from_closed_sets_or_are_numbers_of_this_process() {
         "partition",
         "phase",
         "reason",
+        "result",
         "state",
         "to",
         "type",

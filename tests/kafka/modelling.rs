@@ -125,7 +125,7 @@ fn a_fit_that_foresees_something_else_altogether_waits_and_a_pin_takes_it() {
     assert_eq!(current.as_deref(), Some("mbg-nbd/wild"));
     let fitted = files.iter().find(|file| file.version != "wild").expect("it lies there");
     let metrics = || instance.get("/metrics").unwrap().1;
-    let held = "lifetide_model_fits_total{outcome=\"wildly_different\"} 1";
+    let held = "lifetide_model_fits_total{result=\"wildly_different\"} 1";
     wait_until("the metrics", DEADLINE, || {
         let text = metrics();
         if text.contains(held) { Ok(()) } else { Err(text) }
