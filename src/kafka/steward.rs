@@ -250,6 +250,10 @@ impl Steward {
     /// Asks where each owned partition ends, and whether it comes on. One that cannot be asked ends
     /// the look, for each question may wait; the next one begins behind it.
     fn look(&mut self) {
+        // Whoever has given up has said why, and waits for the end.
+        if self.last_words.get().is_some() {
+            return;
+        }
         let is_at_one_input = self.is_at_one_input();
         let owned: Vec<i32> = self.ownership.owned().into_keys().collect();
         let n_before = owned.partition_point(|partition| *partition < self.look_from);
