@@ -144,6 +144,22 @@ pub fn load_config(path: Option<&Path>, sets: &[String], purpose: Purpose) -> Re
     Ok(config)
 }
 
+/// What is written, the first `n_written` of the options, must be no other file of the call: a
+/// history is not to be lost by a slip.
+fn refuse_shared_files(files: &[(&str, Option<&Path>)], n_written: usize) -> Result<(), Misuse> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    for (i, (written, path)) in files.iter().enumerate().take(n_written) {
+        let Some(path) = path else { continue };
+        let other =
+            files[i + 1..].iter().find(|(_, it)| it.is_some_and(|it| real(it) == real(path)));
+        if let Some((other, _)) = other {
+            let name = path.display();
+            return Err(Misuse(format!("`{written} {name}` is also `{other}`; give another file")));
+        }
+    }
+    Ok(())
+}
+
 /// The partitioner that somebody named.
 const fn partitioner(told: cli::Partitioner) -> Partitioner {
     match told {

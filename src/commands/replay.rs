@@ -11,7 +11,7 @@ use compact_str::CompactString;
 
 use super::against::Against;
 use super::reading::{self, Source};
-use super::{Misuse, Outcome, load_config, printed};
+use super::{Outcome, load_config, printed, refuse_shared_files};
 use crate::calendar::Day;
 use crate::cli;
 use crate::config::Purpose;
@@ -25,7 +25,15 @@ use crate::replay::{Replay, Signal, score};
 /// # Errors
 /// Bad usage or configuration, a file that cannot be read or written, a bad row under `--strict`.
 pub fn execute(arguments: &cli::Replay) -> Result<Outcome> {
-    refuse_shared_files(arguments)?;
+    let files = [
+        ("--scores", arguments.scores.as_deref()),
+        ("--signals", arguments.signals.as_deref()),
+        ("--input", Some(arguments.input.as_path())),
+        ("--against", arguments.against.as_deref()),
+        ("--model", arguments.model.as_deref()),
+        ("--config", arguments.config.as_deref()),
+    ];
+    refuse_shared_files(&files, 2)?;
     let config = load_config(arguments.config.as_deref(), &arguments.sets, Purpose::Offline)?;
     let mut plan = Plan::new(&config, None)?;
     if let Some(path) = &arguments.model {
@@ -55,29 +63,6 @@ pub fn execute(arguments: &cli::Replay) -> Result<Outcome> {
         Some(against) => compare(replay, &mut pipeline, against, end_ms),
         None => write(replay, &mut pipeline, arguments, end_ms, played, &history),
     }
-}
-
-/// What is written must be no other file of the call: a history is not to be lost by a slip.
-fn refuse_shared_files(arguments: &cli::Replay) -> Result<(), Misuse> {
-    let files = [
-        ("--scores", arguments.scores.as_deref()),
-        ("--signals", arguments.signals.as_deref()),
-        ("--input", Some(arguments.input.as_path())),
-        ("--against", arguments.against.as_deref()),
-        ("--model", arguments.model.as_deref()),
-        ("--config", arguments.config.as_deref()),
-    ];
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    for (i, (written, path)) in files.iter().enumerate().take(2) {
-        let Some(path) = path else { continue };
-        let other =
-            files[i + 1..].iter().find(|(_, it)| it.is_some_and(|it| real(it) == real(path)));
-        if let Some((other, _)) = other {
-            let name = path.display();
-            return Err(Misuse(format!("`{written} {name}` is also `{other}`; give another file")));
-        }
-    }
-    Ok(())
 }
 
 fn read(arguments: &cli::Replay, options: Options) -> Result<(Vec<Row>, Tally)> {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use anyhow::{Context, Error, Result, bail};
 
 use super::reading::{self, Source};
-use super::{Misuse, Outcome, load_config, printed, progress};
+use super::{Misuse, Outcome, load_config, printed, progress, refuse_shared_files};
 use crate::calendar::Day;
 use crate::cli;
 use crate::clv::ModelFile;
@@ -39,7 +39,12 @@ const PROGRESS_RECORDS: u64 = 1000;
 /// Bad usage or configuration, a history that cannot be read or has too little in it, a bad row
 /// under `--strict`, a file that cannot be written.
 pub fn execute(arguments: &cli::Fit) -> Result<Outcome> {
-    refuse_shared_files(arguments)?;
+    let files = [
+        ("--output", arguments.output.as_deref()),
+        ("--input", arguments.input.as_deref()),
+        ("--config", arguments.config.as_deref()),
+    ];
+    refuse_shared_files(&files, 1)?;
     let purpose = if arguments.topic { Purpose::Cluster } else { Purpose::Offline };
     let config = load_config(arguments.config.as_deref(), &arguments.sets, purpose)?;
     // Arrival times tell how far ahead an event is dated; a file has none.
@@ -63,19 +68,6 @@ pub fn execute(arguments: &cli::Fit) -> Result<Outcome> {
         write(path, &fitted.file)?;
     }
     printed(table::print(&known, &fitted, arguments), Outcome::Done)
-}
-
-/// The model file must be no other file of the call: a history is not to be lost by a slip.
-fn refuse_shared_files(arguments: &cli::Fit) -> Result<(), Misuse> {
-    let Some(output) = &arguments.output else { return Ok(()) };
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    for (other, path) in [("--input", &arguments.input), ("--config", &arguments.config)] {
-        if path.as_ref().is_some_and(|path| real(path) == real(output)) {
-            let name = output.display();
-            return Err(Misuse(format!("`--output {name}` is also `{other}`; give another file")));
-        }
-    }
-    Ok(())
 }
 
 const fn name(name: cli::ModelName) -> Name {
