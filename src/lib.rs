@@ -32,6 +32,7 @@
 //! | [`history`] [`replay`] | files of past orders; their recount without Kafka |
 //! | `dice` | seeded draws |
 //! | [`sim`] | everything that can fail around the engine, by seeds, with an independent recount |
+//! | [`calibration`] | the price of the decline signals, by simulation |
 //! | [`demo`] | a simulated shop with planted churners, and the verdict on what was found |
 //! | [`cli`] [`commands`] | arguments; one file a subcommand, thin |
 //!
@@ -46,6 +47,7 @@
 //! - Global state: metrics, configuration and shutdown are passed by value.
 
 pub mod calendar;
+pub mod calibration;
 pub mod churn;
 pub mod cli;
 pub mod clv;

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Redrive(arguments) => commands::redrive::execute(&arguments),
         Command::Repartition(arguments) => commands::repartition::execute(&arguments),
         Command::Simulate(arguments) => commands::simulate::execute(&arguments),
+        Command::Calibrate(arguments) => commands::calibrate::execute(&arguments),
         Command::Completions { shell } => commands::completions::execute(shell),
     })
 }

@@ -149,7 +149,7 @@ fn an_unknown_key_of_a_model_file_is_refused_by_name() {
         assert!(error.contains(&format!("unknown field `{key}`")), "{error}");
     };
     check(format!("colour = 1\n{text}"), "colour");
-    check(format!("{text}\n[season]\nweeks = [1.0]\n"), "season");
+    check(format!("{text}\n[season]\nindex = []\nweeks = [1.0]\n"), "weeks");
     check(text.replace("alpha =", "alfa ="), "alfa");
     check(text.replace("gamma =", "gama ="), "gama");
     check(format!("{text}\nfitted_by = \"hand\"\n"), "fitted_by");

@@ -1,10 +1,16 @@
 //! The basket channel: evidence from how much an order brings. Changes at purchases only. Called by
-//! `channels`.
+//! `channels` and `watch`.
 
 use crate::calendar::Day;
 
-use super::channels::{Channel, LN_2, Parameters, Past, capped, no_evidence};
-use super::thresholds::Thresholds;
+use super::channels::{Channel, Parameters, capped, no_evidence};
+use super::past::{Baseline, Past};
+
+/// What is left of the baskets in a decline. Between a half and two thirds, so that both are found.
+const LEFT: f64 = 0.55;
+
+/// ln(1 / left): what a basket of nothing would add, in units of the baskets' shape.
+const EMPTY_WEIGHT: f64 = 0.597_837_000_755_620_4;
 
 /// The newest baskets that the baseline leaves out.
 const BASKETS_LEFT_OUT: usize = 3;
@@ -12,74 +18,92 @@ const BASKETS_LEFT_OUT: usize = 3;
 /// How many baskets the population's mean basket counts for.
 const POPULATION_BASKETS: f64 = 2.0;
 
-/// The basket channel at its newest purchase: κ(ln 2 − z / m₀) is added for a basket z against the
-/// baseline mean m₀.
+/// The basket channel at its newest purchase: κ(ln(1/c) − (1/c − 1) z / m₀) is added for a basket z
+/// against the baseline mean m₀, c being what a decline leaves.
+#[derive(Clone, Debug)]
 pub(super) struct Basket {
-    frozen: Option<FrozenBasket>,
+    frozen: Option<(Day, BasketBaseline)>,
     baskets: Baskets,
     level: f64,
     since: Day,
-    rate: Option<f64>,
+    baseline: BasketBaseline,
     baseline_on: Day,
 }
 
-#[derive(Clone, Copy)]
-struct FrozenBasket {
-    on: Day,
-    rate: Option<f64>,
-    ln_mean: Option<f64>,
+#[derive(Clone, Copy, Debug, Default)]
+struct BasketBaseline {
+    orders: Option<Baseline>,
+    mean: Option<MeanBasket>,
+}
+
+/// Logarithm of the mean basket of the baseline, and how many baskets it rests on.
+#[derive(Clone, Copy, Debug)]
+struct MeanBasket {
+    ln: f64,
+    weight: f64,
 }
 
 impl Basket {
-    pub(super) fn new(
-        begin: Day,
-        frozen: Option<Day>,
-        past: &Past<'_>,
-        parameters: &Parameters,
-    ) -> Self {
-        let frozen = frozen.map(|on| FrozenBasket {
-            on,
-            rate: past.rate_of(on),
-            ln_mean: past.baskets_until(on).ln_mean(parameters),
+    pub(super) fn new(begin: Day) -> Self {
+        Self {
+            frozen: None,
+            baskets: Baskets::default(),
+            level: 0.0,
+            since: begin,
+            baseline: BasketBaseline::default(),
+            baseline_on: begin,
+        }
+    }
+
+    /// Holds the baseline of this purchase day from then on.
+    pub(super) fn frozen(mut self, on: Option<Day>, past: &Past<'_>) -> Self {
+        self.frozen = on.map(|on| {
+            let mean = past.baskets_until(on).mean(past.parameters);
+            (on, BasketBaseline { orders: past.baseline_of(on), mean })
         });
-        let baskets = Baskets::default();
-        Self { frozen, baskets, level: 0.0, since: begin, rate: None, baseline_on: begin }
+        self
+    }
+
+    /// Holds the baseline in force, as an alarm does.
+    pub(super) fn freeze(&mut self) {
+        self.frozen = Some((self.baseline_on, self.baseline));
     }
 
     pub(super) fn purchase(
         &mut self,
         day: Day,
         minor: f64,
-        rate: Option<f64>,
-        parameters: &Parameters,
+        orders: Option<Baseline>,
+        known: &Parameters,
     ) {
         self.baskets.push(minor);
-        let (rate, ln_mean, baseline_on) = match self.frozen {
-            Some(held) if day > held.on => (held.rate, held.ln_mean, held.on),
-            Some(_) | None => (rate, self.baskets.ln_mean(parameters), day),
+        let (baseline, baseline_on) = match self.frozen {
+            Some((on, held)) if day > on => (held, on),
+            Some(_) | None => (BasketBaseline { orders, mean: self.baskets.mean(known) }, day),
         };
         let was_zero = self.level == 0.0;
-        self.level = match (rate, ln_mean) {
-            (Some(rate), Some(ln_mean)) => {
-                let ratio = minor / libm::exp(ln_mean);
-                let level = self.level + parameters.basket_shape * (LN_2 - ratio);
-                capped(level, || parameters.thresholds.basket(rate))
+        self.level = match (baseline.orders, baseline.mean) {
+            (Some(orders), Some(mean)) => {
+                let ratio = minor / libm::exp(mean.ln);
+                let evidence = EMPTY_WEIGHT - (1.0 / LEFT - 1.0) * ratio;
+                let level = self.level + known.basket_shape * evidence;
+                capped(level, || known.thresholds.basket(&orders, mean.weight))
             }
             (None, _) | (_, None) => 0.0,
         };
         if was_zero {
             self.since = day;
         }
-        (self.rate, self.baseline_on) = (rate, baseline_on);
+        (self.baseline, self.baseline_on) = (baseline, baseline_on);
     }
 
-    pub(super) fn channel(&self, thresholds: Thresholds) -> Channel {
-        let Some(rate) = self.rate else {
+    pub(super) fn channel(&self, known: &Parameters) -> Channel {
+        let (Some(orders), Some(mean)) = (self.baseline.orders, self.baseline.mean) else {
             return no_evidence(self.baseline_on);
         };
         Channel {
             value: self.level,
-            threshold: thresholds.basket(rate),
+            threshold: known.thresholds.basket(&orders, mean.weight),
             since: (self.level > 0.0).then_some(self.since),
             crosses_on: None,
             baseline_on: self.baseline_on,
@@ -88,7 +112,7 @@ impl Basket {
 }
 
 /// Logarithms of the repeat baskets: the sum of all but the newest three, and those three.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Baskets {
     ln_sum: f64,
     n_summed: f64,
@@ -107,16 +131,27 @@ impl Baskets {
         self.n_pushed += 1;
     }
 
-    /// Logarithm of the baseline mean m₀: the mean logarithm, shrunk to the population's, plus
+    /// The baseline mean m₀: its logarithm is the mean logarithm, shrunk to the population's, plus
     /// 1/(2κ), by which the mean logarithm of a gamma amount stays under that of its mean.
-    fn ln_mean(&self, parameters: &Parameters) -> Option<f64> {
-        let shift = 1.0 / (2.0 * parameters.basket_shape);
-        match parameters.ln_population_basket {
-            Some(ln_population) => {
-                let ln_sum = self.ln_sum + POPULATION_BASKETS * ln_population;
-                Some(ln_sum / (self.n_summed + POPULATION_BASKETS) + shift)
-            }
-            None => (self.n_summed > 0.0).then(|| self.ln_sum / self.n_summed + shift),
-        }
+    fn mean(&self, known: &Parameters) -> Option<MeanBasket> {
+        let (ln_sum, weight) = match known.ln_population_basket {
+            Some(ln_population) => (
+                self.ln_sum + POPULATION_BASKETS * ln_population,
+                self.n_summed + POPULATION_BASKETS,
+            ),
+            None => (self.ln_sum, self.n_summed),
+        };
+        let ln = || ln_sum / weight + 1.0 / (2.0 * known.basket_shape);
+        (weight > 0.0).then(|| MeanBasket { ln: ln(), weight })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_basket_weighs_the_logarithm_of_the_fall() {
+        assert!((libm::exp(-EMPTY_WEIGHT) - LEFT).abs() < 1e-12);
     }
 }

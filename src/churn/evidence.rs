@@ -2,7 +2,7 @@
 //! by `judge`.
 
 use crate::customer::{Customer, Driver, SignalKind};
-use crate::money::{Currency, format_minor};
+use crate::money::format_minor;
 
 use super::channels::{BASELINE_LAG_DAYS, Channel};
 use super::reading::Reading;
@@ -34,13 +34,13 @@ impl Evidence {
             usual_gap_days: (purchases.x > 0)
                 .then(|| f64::from(purchases.t_x_days) / f64::from(purchases.x)),
             reading,
-            currency: rules.currency,
+            rules,
         };
         let sentence = match (kind, driver) {
             (SignalKind::HighValueReached, _) => reached(customer, rules),
             (SignalKind::Recovered, _) => facts.returned(),
             (SignalKind::SpendDecline, Some(Driver::Silence)) => facts.silent_decline(),
-            (_, Some(Driver::Silence) | None) => facts.silence(),
+            (_, Some(Driver::Silence) | None) => facts.lapse(),
             (_, Some(Driver::Frequency)) => facts.frequency(),
             (_, Some(Driver::Basket)) => facts.basket(),
             (_, Some(Driver::Both)) => {
@@ -58,13 +58,14 @@ struct Facts<'a> {
     /// Mean days between purchase days up to the last; `None` after a single one.
     usual_gap_days: Option<f64>,
     reading: &'a Reading,
-    currency: Currency,
+    rules: &'a Rules,
 }
 
 impl Facts<'_> {
     fn figures(&self) -> Vec<(&'static str, f64)> {
         let Reading { channels, purchases, .. } = self.reading;
-        let major = |minor: Option<f64>| minor.map(|minor| minor / self.currency.minor_per_major());
+        let major =
+            |minor: Option<f64>| minor.map(|minor| minor / self.rules.currency.minor_per_major());
         let value = |channel: &Channel| channel.threshold.is_finite().then_some(channel.value);
         let threshold = |channel: &Channel| Some(channel.threshold).filter(|h| h.is_finite());
         [
@@ -91,7 +92,26 @@ impl Facts<'_> {
 
     /// A decline by silence: the silence alone would not say how much has gone.
     fn silent_decline(&self) -> String {
-        format!("{}; {}", self.usual(), self.frequency())
+        format!("{}; {}", self.silence(), self.frequency())
+    }
+
+    /// A lapse: the silence, and the line that it crossed.
+    fn lapse(&self) -> String {
+        let (reading, settings) = (self.reading, &self.rules.settings);
+        let p_alive = reading.p_alive.filter(|_| reading.history.lapses_by_p_alive(self.rules));
+        match p_alive {
+            Some(p_alive) => format!(
+                "{}; still a customer with a chance of {:.0} %",
+                self.usual(),
+                100.0 * p_alive
+            ),
+            None if reading.purchases.x == 0 => format!(
+                "{}; nobody counts as a customer {} after an only order",
+                self.usual(),
+                days(f64::from(settings.lapse_days_single.max(settings.lapse_days_min)))
+            ),
+            None => self.silence(),
+        }
     }
 
     /// How long the customer is silent, and what is usual.
@@ -142,8 +162,9 @@ impl Facts<'_> {
 
     /// An estimate to the minor unit, with its currency.
     fn amount(&self, minor: f64) -> String {
-        let decimals = self.currency.decimals() as usize;
-        format!("{:.decimals$} {}", minor / self.currency.minor_per_major(), self.currency)
+        let currency = self.rules.currency;
+        let decimals = currency.decimals() as usize;
+        format!("{:.decimals$} {currency}", minor / currency.minor_per_major())
     }
 }
 
@@ -165,7 +186,8 @@ fn reached(customer: &Customer, rules: &Rules) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::churn::testing::{Run, Shop};
+    use crate::churn::SignalKind;
+    use crate::churn::testing::{Run, Shop, model};
 
     fn sentences(run: &Run) -> Vec<&str> {
         run.raised.iter().map(|raised| raised.evidence.sentence.as_str()).collect()
@@ -193,14 +215,32 @@ mod tests {
         let expect = [
             "usually orders every 7 days, 39 days silent; \
              1 in 51 loyal customers are silent that long",
-            "usually orders every 7 days, 80 days silent; \
-             0 purchase days in the last 56 days, usually 6.8",
+            "usually orders every 7 days, 87 days silent; \
+             1 in 2840 loyal customers are silent that long; \
+             0 purchase days in the last 56 days, usually 6.5",
             "orders again: 5 purchase days in the last 56 days, usually 4.8",
             "baskets average 25.00 USD in the last 56 days, usually 40.00 USD",
             "net revenue of 11000.00 USD reached the tier `gold`",
-            "ordered once, 180 days ago; 1 in 18 loyal customers are silent that long",
+            "ordered once, 180 days ago; \
+             nobody counts as a customer 180 days after an only order",
         ];
         assert_eq!(all, expect);
+    }
+
+    #[test]
+    fn a_lapse_by_the_chance_of_being_alive_states_that_chance() {
+        let mut run = Run::new(Shop::new(Some(model("bg-nbd", true))));
+        run.orders((0..20).map(|week| week * 7), 4000);
+        run.silent_until(250);
+        let lapse = run.raised.iter().find(|raised| raised.kind == SignalKind::Lapse).unwrap();
+        let figure = |name| lapse.evidence.figures.iter().find(|(n, _)| *n == name).unwrap().1;
+        let expect = format!(
+            "usually orders every 7 days, {:.0} days silent; \
+             still a customer with a chance of {:.0} %",
+            figure("days_silent"),
+            100.0 * figure("p_alive")
+        );
+        assert_eq!(lapse.evidence.sentence, expect);
     }
 
     #[test]

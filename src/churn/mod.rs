@@ -3,8 +3,8 @@
 //!
 //! The way of a judgement, in the order of the files:
 //! - `settings`: what is configured, and the rules made of it and of the model;
-//! - `channels`, of `orders` and `basket`, with `thresholds`: how far the evidence of a decline
-//!   has come;
+//! - `channels`, of `orders` and `basket`, by the customer's `past`, with `thresholds` and their
+//!   `table`: how far the evidence of a decline has come; `watch`, the same for simulations;
 //! - `deadlines`: the days on which silence alone crosses a line;
 //! - `lifecycle`, `trend`: what the score says of the customer;
 //! - `reading`: all of these for one customer on one day, and the one timer;
@@ -22,18 +22,21 @@ mod judge;
 mod latching;
 mod lifecycle;
 mod orders;
+mod past;
 mod reading;
 mod settings;
 mod signal;
+mod table;
 mod thresholds;
 mod trend;
+mod watch;
 
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use channels::{BASELINE_LAG_DAYS, Channel, Channels};
+pub use channels::{BASELINE_LAG_DAYS, Channel, Channels, Parameters};
 pub use deadlines::Deadlines;
 pub use evidence::Evidence;
 pub use judge::{Occasion, Verdict, judge};
@@ -41,6 +44,9 @@ pub use lifecycle::{Cause, Lifecycle, Standing};
 pub use reading::{Reading, due_day, read};
 pub use settings::{Rules, Settings, Severity, Tier, Tiers};
 pub use signal::{Raised, Worth, signal_id};
+pub use thresholds::{FALSE_ALARMS, N_ALARMS, N_RATES, Thresholds, place};
 pub use trend::{Confidence, Trend, TrendState};
+
+pub use watch::{Alarm, Watch, Watched};
 
 pub use crate::customer::{Driver, SignalKind};

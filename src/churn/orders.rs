@@ -1,60 +1,92 @@
 //! The orders channel: evidence from how often a customer orders. Grows in silence, so that the day
-//! of its alarm is known in advance. Called by `channels`.
+//! of its alarm is known in advance. Called by `channels` and `watch`.
 
 use crate::calendar::Day;
+use crate::clv::whole_days;
 
-use super::channels::{Channel, LN_2, Past, capped, no_evidence};
-use super::thresholds::Thresholds;
+use super::channels::{Channel, Parameters, capped, no_evidence};
+use super::past::{Baseline, Past, weighted_days};
 
-/// The orders channel at its newest purchase: it grows by (λ₀ − λ₁)Δt, half of λ₀ Δt, and an order
-/// takes ln 2 away.
+/// What is left of the rate in a decline, λ₁ / λ₀. A halving is found as soon as with ½, and who
+/// stops is found sooner.
+const LEFT: f64 = 0.4;
+
+/// The weight of one order against such a decline, ln(λ₀ / λ₁).
+pub(super) const ORDER_WEIGHT: f64 = 0.916_290_731_874_155;
+
+/// The orders channel at its newest purchase: it grows by (λ₀ − λ₁)Δt, season-weighted, and an
+/// order takes ln(λ₀ / λ₁) away.
+#[derive(Clone, Debug)]
 pub(super) struct Orders {
-    frozen: Option<(Day, Option<f64>)>,
+    frozen: Option<(Day, Option<Baseline>)>,
     level: f64,
     on: Day,
     /// The purchase day from which the level has stood above 0.
     since: Day,
-    /// The baseline rate in force, in purchase days a week.
-    pub(super) rate: Option<f64>,
+    /// The baseline in force.
+    pub(super) baseline: Option<Baseline>,
     baseline_on: Day,
 }
 
 impl Orders {
-    pub(super) fn new(begin: Day, frozen_on: Option<Day>, past: &Past<'_>) -> Self {
-        let frozen = frozen_on.map(|on| (on, past.rate_of(on)));
-        Self { frozen, level: 0.0, on: begin, since: begin, rate: None, baseline_on: begin }
+    pub(super) fn new(begin: Day) -> Self {
+        Self {
+            frozen: None,
+            level: 0.0,
+            on: begin,
+            since: begin,
+            baseline: None,
+            baseline_on: begin,
+        }
     }
 
-    pub(super) fn purchase(&mut self, day: Day, rate_lagged: Option<f64>, thresholds: Thresholds) {
-        let grown = self.level + self.growth_daily() * f64::from(day.days_since(self.on));
-        let held = capped(grown, || self.rate.map_or(0.0, |rate| thresholds.orders(rate)));
-        (self.rate, self.baseline_on) = match self.frozen {
-            Some((on, rate)) if day > on => (rate, on),
-            Some(_) | None => (rate_lagged, day),
+    /// Holds the baseline of this purchase day from then on.
+    pub(super) fn frozen(mut self, on: Option<Day>, past: &Past<'_>) -> Self {
+        self.frozen = on.map(|on| (on, past.baseline_of(on)));
+        self
+    }
+
+    /// Holds the baseline in force, as an alarm does.
+    pub(super) fn freeze(&mut self) {
+        self.frozen = Some((self.baseline_on, self.baseline));
+    }
+
+    pub(super) fn purchase(&mut self, day: Day, lagged: Option<Baseline>, known: &Parameters) {
+        let held = match self.baseline {
+            Some(baseline) => {
+                let silent_days = weighted_days(known.season.as_ref(), self.on, day);
+                let grown = self.level + growth_daily(&baseline) * silent_days;
+                capped(grown, || known.thresholds.orders(&baseline))
+            }
+            None => 0.0,
         };
-        self.level = if self.rate.is_some() { (held - LN_2).max(0.0) } else { 0.0 };
+        (self.baseline, self.baseline_on) = match self.frozen {
+            Some((on, baseline)) if day > on => (baseline, on),
+            Some(_) | None => (lagged, day),
+        };
+        self.level = if self.baseline.is_some() { (held - ORDER_WEIGHT).max(0.0) } else { 0.0 };
         self.on = day;
         if self.level == 0.0 {
             self.since = day;
         }
     }
 
-    fn growth_daily(&self) -> f64 {
-        self.rate.unwrap_or(0.0) / 14.0
-    }
-
-    pub(super) fn on(&self, today: Day, thresholds: Thresholds) -> Channel {
-        let Some(rate) = self.rate else {
+    pub(super) fn on(&self, today: Day, known: &Parameters) -> Channel {
+        let Some(baseline) = self.baseline else {
             return no_evidence(self.baseline_on);
         };
-        let threshold = thresholds.orders(rate);
-        let silent_days_allowed = whole_days((threshold - self.level) / self.growth_daily());
-        let crosses_on = self.on.plus(silent_days_allowed);
+        let (threshold, growth) = (known.thresholds.orders(&baseline), growth_daily(&baseline));
+        let silent_days_allowed = (threshold - self.level) / growth;
+        let crosses_on = match &known.season {
+            Some(season) => season.day_after(self.on, silent_days_allowed),
+            None => self.on.plus(whole_days(silent_days_allowed)),
+        };
         // The day decides, not the sum, so that channel and timer cannot disagree in the last bit.
         let value = if today >= crosses_on {
             threshold
         } else {
-            self.level + self.growth_daily() * f64::from(today.days_since(self.on).max(0))
+            let silent_days = weighted_days(known.season.as_ref(), self.on, today.max(self.on));
+            (self.level + growth * silent_days).min(threshold.next_down())
         };
         Channel {
             value,
@@ -66,8 +98,17 @@ impl Orders {
     }
 }
 
-/// Whole days, rounded up, none below 0; held at the ends of what can be counted.
-#[expect(clippy::cast_possible_truncation, reason = "the cast holds at the ends, as is meant")]
-fn whole_days(days: f64) -> i32 {
-    days.ceil().max(0.0) as i32
+/// What one day of silence adds in an average season.
+fn growth_daily(baseline: &Baseline) -> f64 {
+    (1.0 - LEFT) * baseline.rate_weekly / 7.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_weight_of_an_order_is_the_logarithm_of_the_fall() {
+        assert!((libm::exp(-ORDER_WEIGHT) - LEFT).abs() < 1e-12);
+    }
 }

@@ -51,10 +51,12 @@ pub struct Worth {
 ///   1 − P(alive) where P(alive) draws the lapse line, else 1 − `silence_tail`: without a model,
 ///   with one that cannot tell death from silence, or that never lets a one-time buyer die,
 ///   P(alive) says nothing.
-/// - A decline: what is predicted × the share of the spending that has gone.
+/// - A decline: what is predicted × the share that has gone of what fell: of the orders, of the
+///   basket, or of the spending where both did. What rose meanwhile is not set off: it need not
+///   last, and would let a decline look free.
 /// - Without a prediction, average order value × orders a month × the horizon takes its place.
 pub(super) fn value_at_risk(
-    kind: SignalKind,
+    (kind, driver): (SignalKind, Option<Driver>),
     worth: &Worth,
     reading: &Reading,
     trend: &Trend,
@@ -73,7 +75,12 @@ pub(super) fn value_at_risk(
         SignalKind::SpendDecline => {
             let p_alive = reading.p_alive.unwrap_or(1.0);
             let predicted = worth.predicted_alive.map(|alive| alive * p_alive).or_else(simple)?;
-            predicted * (1.0 - trend.spend_ratio?.min(1.0))
+            let left = match driver {
+                Some(Driver::Basket) => trend.basket_ratio,
+                Some(Driver::Frequency | Driver::Silence) => trend.orders_ratio,
+                Some(Driver::Both) | None => trend.spend_ratio,
+            };
+            predicted * (1.0 - left?.min(1.0))
         }
         SignalKind::UsageDecline | SignalKind::Recovered | SignalKind::HighValueReached => {
             return None;
@@ -139,6 +146,22 @@ mod tests {
         assert_eq!(decline(None, worth(None)).0.to_bits(), 960f64.to_bits());
         let (value, p_alive, _) = decline(Some(model("mbg-nbd", true)), worth(Some(500.0)));
         assert_eq!(value.to_bits(), (500.0 * p_alive).to_bits());
+    }
+
+    /// Baskets fall to a quarter while orders come twice as often.
+    #[test]
+    fn smaller_baskets_put_money_at_risk_also_where_orders_rise() {
+        let mut run = Run::new(Shop::new(None));
+        run.worth = worth(None);
+        run.orders((0..40).map(|n| n * 14), 4000);
+        run.orders((0..40).map(|n| 560 + n * 3), 1000);
+        let first = run.raised.iter().find(|r| r.kind == SignalKind::SpendDecline).unwrap();
+        assert_eq!(first.driver, Some(Driver::Basket));
+        let figure =
+            |name| first.evidence.figures.iter().find(|(n, _)| *n == name).map(|(_, f)| *f);
+        let ratio = figure("basket_last_56_days").unwrap() / figure("basket_usual").unwrap();
+        assert!((first.value_at_risk.unwrap() - 960.0 * (1.0 - ratio)).abs() < 1e-9);
+        assert!(ratio < 0.9);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::calendar::{Calendar, Day};
-use crate::clv::{Model, RatePrior};
+use crate::clv::{Model, RatePrior, SEASON_PARTS, Season};
 use crate::customer::{Customer, Windows};
 use crate::event::{Body, Event, Intake};
 use crate::money::{Amount, Currency, Rates};
@@ -52,6 +52,12 @@ pub(crate) fn model(name: &str, identifiable: bool) -> Model {
          [evidence]\nidentifiable = {identifiable}\n"
     );
     Model::from_file(toml::from_str(&text).unwrap()).unwrap()
+}
+
+/// A third less in the first half of the year than on average, a third more in the second.
+pub(crate) fn season() -> Season {
+    let weight = |part: usize| if part < SEASON_PARTS / 2 { 2.0 / 3.0 } else { 4.0 / 3.0 };
+    Season::new(&std::array::from_fn(weight)).unwrap()
 }
 
 /// Owns what rules refer to.

@@ -1,104 +1,170 @@
-//! The thresholds of the two channels: how much evidence is an alarm, for the customer's own rate
-//! and the allowed false alarms. Knows no customer. Called by `channels`.
+//! The thresholds of the two channels: how much evidence is an alarm, for the customer's own rate,
+//! how well their past is known, and the allowed false alarms. Knows no customer. Called by
+//! `orders` and `basket`.
+//!
+//! The figures come from a simulation of these channels (`lifetide calibrate --remake`), which
+//! finds for each rate the threshold at which customers with that baseline give as many false
+//! alarms as allowed. A baseline that rests on few purchases is often wrong, and what is wrong
+//! crosses low thresholds. So the threshold h of a well-known past becomes w(e^(h/w) − 1) for one
+//! that rests on w purchases: a customer of known rate λ stays silent until λs = h with the chance
+//! e^(−h), one whose rate is gamma distributed about the same mean with shape w until λs =
+//! w(e^(h/w) − 1).
 
-use super::channels::LN_2;
+use super::past::Baseline;
+use super::table::{BASKET, ORDERS};
 
-/// False alarms a customer-year and channel at which [`ORDERS`] and [`BASKET`] were simulated.
-const FALSE_ALARMS_TABULATED: f64 = 0.125;
+/// How many rates are tabulated.
+pub const N_RATES: usize = 10;
 
-/// Natural logarithms of the tabulated rates, in purchase days a week.
-const LN_RATES: [f64; 9] = [
+/// How many rates of false alarms are tabulated.
+pub const N_ALARMS: usize = 5;
+
+/// Tabulated false alarms a customer-year, over both channels.
+pub const FALSE_ALARMS: [f64; N_ALARMS] = [0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// Natural logarithms of the tabulated rates, in purchase days a week: 0.02, 0.05, 0.1, 0.2, 0.35,
+/// 0.5, 0.75, 1.0, 1.5, 2.5.
+const LN_RATES: [f64; N_RATES] = [
+    -3.912_023_005_428_146,
     -2.995_732_273_553_991,
     -2.302_585_092_994_045_5,
     -1.609_437_912_434_100_3,
     -1.049_822_124_498_677_8,
-    -LN_2,
+    -std::f64::consts::LN_2,
     -0.287_682_072_451_780_9,
     0.0,
     0.405_465_108_108_164_4,
     0.916_290_731_874_155_1,
 ];
 
-/// Thresholds of the orders channel at those rates. The starting table: simulated with homogeneous
-/// known rates on a grid of days; a customer's rate is uncertain, so slow buyers alarm more often
-/// than tabulated and fast ones less.
-const ORDERS: [f64; 9] = [1.73, 2.30, 2.90, 3.45, 3.67, 3.94, 4.08, 4.15, 4.05];
+/// No threshold is lower, so that no single order or basket is an alarm.
+pub(super) const THRESHOLD_MIN: f64 = std::f64::consts::LN_2;
 
-/// Thresholds of the basket channel at those rates, from the same simulation.
-const BASKET: [f64; 9] = [1.93, 2.57, 3.29, 3.72, 4.01, 4.23, 4.46, 4.65, 4.93];
+/// The purchases that are taken for known, of those that a baseline rests on.
+const KNOWN: f64 = 0.9;
 
-/// Thresholds for one configured rate of false alarms.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Thresholds {
-    /// Added to what is tabulated.
-    shift: f64,
+/// Beyond this many times the purchases known, a threshold is out of reach anyway.
+const CHARGE_MAX: f64 = 6.0;
+
+/// Thresholds at the tabulated rates, of well-known pasts, for one configured rate of false alarms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// Of the orders channel.
+    pub orders: [f64; N_RATES],
+    /// Of the basket channel.
+    pub basket: [f64; N_RATES],
 }
 
 impl Thresholds {
-    /// Thresholds for the false alarms allowed a customer-year over both channels, half for each.
-    /// The time between false alarms of a CUSUM grows as e^h (Siegmund 1985), so another rate f
-    /// moves every threshold by ln(0.125 / f).
-    pub(super) fn new(false_alarms_per_customer_year: f64) -> Self {
-        let for_each = false_alarms_per_customer_year / 2.0;
-        Self { shift: libm::log(FALSE_ALARMS_TABULATED / for_each) }
+    /// Thresholds for the false alarms allowed a customer-year over both channels, half for each:
+    /// linear in the logarithm between the tabulated ones, and beyond them.
+    pub fn new(false_alarms_per_customer_year: f64) -> Self {
+        let ln_alarms = libm::log(false_alarms_per_customer_year);
+        let above = FALSE_ALARMS.partition_point(|alarms| *alarms < false_alarms_per_customer_year);
+        let above = above.clamp(1, N_ALARMS - 1);
+        let [low, high] = [above - 1, above].map(|i| libm::log(FALSE_ALARMS[i]));
+        let share = (ln_alarms - low) / (high - low);
+        let between = |table: &[[u16; N_RATES]; N_ALARMS]| {
+            std::array::from_fn(|i| {
+                let [low, high] = [above - 1, above].map(|k| f64::from(table[k][i]) / 100.0);
+                low + share * (high - low)
+            })
+        };
+        Self { orders: between(&ORDERS), basket: between(&BASKET) }
     }
 
-    /// The orders channel's threshold at a rate in purchase days a week.
-    pub(super) fn orders(self, rate_weekly: f64) -> f64 {
-        self.at(&ORDERS, rate_weekly)
+    /// The orders channel's threshold by a baseline.
+    pub(super) fn orders(&self, baseline: &Baseline) -> f64 {
+        charged(at(&self.orders, baseline.rate_weekly), baseline.weight)
     }
 
-    /// The basket channel's threshold at a rate in purchase days a week.
-    pub(super) fn basket(self, rate_weekly: f64) -> f64 {
-        self.at(&BASKET, rate_weekly)
+    /// The basket channel's threshold by a baseline whose mean rests on so many baskets.
+    pub(super) fn basket(&self, baseline: &Baseline, n_baskets: f64) -> f64 {
+        charged(at(&self.basket, baseline.rate_weekly), n_baskets)
     }
+}
 
-    /// Linear in ln(rate) between the tabulated rates and flat beyond them; never under ln 2, the
-    /// weight of a single order.
-    fn at(self, table: &[f64; 9], rate_weekly: f64) -> f64 {
-        let ln_rate = libm::log(rate_weekly).clamp(LN_RATES[0], LN_RATES[8]);
-        let above = LN_RATES.partition_point(|tabulated| *tabulated < ln_rate).clamp(1, 8);
-        let below = above - 1;
-        let share = (ln_rate - LN_RATES[below]) / (LN_RATES[above] - LN_RATES[below]);
-        (table[below] + share * (table[above] - table[below]) + self.shift).max(LN_2)
-    }
+fn charged(threshold: f64, weight: f64) -> f64 {
+    let known = KNOWN * weight;
+    known * libm::expm1((threshold / known).min(CHARGE_MAX))
+}
+
+fn at(table: &[f64; N_RATES], rate_weekly: f64) -> f64 {
+    let (below, share) = place(rate_weekly);
+    (table[below] + share * (table[below + 1] - table[below])).max(THRESHOLD_MIN)
+}
+
+/// The tabulated rate below a rate in purchase days a week, and how far towards the next it lies in
+/// the logarithm. Rates outside the table lie at its ends.
+pub fn place(rate_weekly: f64) -> (usize, f64) {
+    let ln_rate = libm::log(rate_weekly).clamp(LN_RATES[0], LN_RATES[N_RATES - 1]);
+    let above = LN_RATES.partition_point(|tabulated| *tabulated < ln_rate).clamp(1, N_RATES - 1);
+    let below = above - 1;
+    (below, (ln_rate - LN_RATES[below]) / (LN_RATES[above] - LN_RATES[below]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RATES: [f64; 9] = [0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5];
+    fn h(hundredths: u16) -> f64 {
+        f64::from(hundredths) / 100.0
+    }
 
     fn close(got: f64, expect: f64) {
-        assert!((got - expect).abs() < 1e-12, "{got} {expect}");
+        assert!((got - expect).abs() < 1e-6, "{got} {expect}");
+    }
+
+    fn baseline(rate_weekly: f64) -> Baseline {
+        Baseline { rate_weekly, weight: 1e9 }
     }
 
     #[test]
-    fn the_logarithms_are_those_of_the_tabulated_rates() {
-        for (rate, ln_rate) in RATES.into_iter().zip(LN_RATES) {
-            assert_eq!(libm::log(rate).to_bits(), ln_rate.to_bits(), "{rate}");
+    fn the_tabulated_rates_give_the_table() {
+        for (i, false_alarms) in FALSE_ALARMS.into_iter().enumerate() {
+            let thresholds = Thresholds::new(false_alarms);
+            for (k, ln_rate) in LN_RATES.into_iter().enumerate() {
+                let rate = baseline(libm::exp(ln_rate));
+                close(thresholds.orders(&rate), h(ORDERS[i][k]).max(THRESHOLD_MIN));
+                close(thresholds.basket(&rate, 1e9), h(BASKET[i][k]).max(THRESHOLD_MIN));
+            }
         }
     }
 
     #[test]
-    fn the_default_rate_of_alarms_gives_the_table_and_ln_rate_interpolates_it() {
+    fn thresholds_are_linear_in_both_logarithms_and_flat_beyond_the_rates() {
+        let middle = |i: usize, k: usize| f64::midpoint(h(ORDERS[i][k]), h(ORDERS[i][k + 1]));
+        let rate = baseline(libm::exp(f64::midpoint(LN_RATES[4], LN_RATES[5])));
+        close(Thresholds::new(FALSE_ALARMS[2]).orders(&rate), middle(2, 4));
+        let alarms = libm::sqrt(FALSE_ALARMS[1] * FALSE_ALARMS[2]);
+        let between = f64::midpoint(middle(1, 4), middle(2, 4));
+        close(Thresholds::new(alarms).orders(&rate), between);
+        let beyond = Thresholds::new(FALSE_ALARMS[0] * FALSE_ALARMS[0] / FALSE_ALARMS[1]);
+        close(beyond.orders(&rate), 2.0 * middle(0, 4) - middle(1, 4));
         let thresholds = Thresholds::new(0.25);
-        for (i, rate) in RATES.into_iter().enumerate() {
-            close(thresholds.orders(rate), ORDERS[i]);
-            close(thresholds.basket(rate), BASKET[i]);
-        }
-        close(thresholds.orders(libm::sqrt(0.1 * 0.2)), 2.6);
-        close(thresholds.basket(libm::sqrt(1.5 * 2.5)), 4.79);
-        close(thresholds.orders(0.001), 1.73);
-        close(thresholds.basket(40.0), 4.93);
-        close(thresholds.orders(0.0), 1.73);
+        close(thresholds.orders(&baseline(40.0)), h(ORDERS[2][N_RATES - 1]));
+        close(thresholds.orders(&baseline(1e-9)), h(ORDERS[2][0]).max(THRESHOLD_MIN));
     }
 
     #[test]
-    fn another_rate_of_alarms_moves_all_thresholds_but_never_under_one_order() {
-        close(Thresholds::new(0.25 / libm::exp(1.0)).orders(0.5), 4.67);
-        close(Thresholds::new(0.5).basket(0.5), 4.01 - LN_2);
-        close(Thresholds::new(50.0).orders(0.5), LN_2);
+    fn an_unsure_past_raises_a_threshold_and_none_is_under_the_least() {
+        let thresholds = Thresholds::new(FALSE_ALARMS[2]);
+        let (h, rate) = (h(ORDERS[2][5]), libm::exp(LN_RATES[5]));
+        let unsure = Baseline { rate_weekly: rate, weight: 4.0 };
+        close(thresholds.orders(&unsure), 4.0 * KNOWN * libm::expm1(h / (4.0 * KNOWN)));
+        close(Thresholds::new(12.0).orders(&baseline(0.05)), THRESHOLD_MIN);
+    }
+
+    /// More evidence for fewer alarms, at every rate; what is under the least is never looked at.
+    #[test]
+    fn the_table_falls_with_the_alarms_allowed() {
+        for table in [ORDERS, BASKET] {
+            for (fewer, more) in table.iter().zip(&table[1..]) {
+                let pairs = fewer.iter().zip(more);
+                assert!(
+                    pairs.clone().all(|(fewer, more)| fewer > more || h(*fewer) < THRESHOLD_MIN)
+                );
+            }
+        }
     }
 }

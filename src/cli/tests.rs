@@ -3,6 +3,8 @@
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
+use jiff::civil::Date;
+
 use super::*;
 
 #[test]

@@ -3,7 +3,7 @@
 //! `purchases` what a model knows of a customer · `rate_prior` silence of the living · `bg_nbd`
 //! BG/NBD and MBG/NBD · `pareto_nbd` Pareto/NBD · `gamma_gamma` spend · `model_file`, `model` the
 //! file, its faults, and the validated model · `forecaster` the bounded table in front of the
-//! costly part · `formulas` the textbook values · `deadline` the day on which silence alone changes
+//! costly part · `season`, `season_estimate` season-weighted time and its estimate · `formulas` the textbook values · `deadline` the day on which silence alone changes
 //! an answer · `quadrature` two integration rules.
 //!
 //! Pure: numbers in, numbers out. Nothing here knows of money's minor units, of dates, or of how a
@@ -22,6 +22,8 @@ mod pareto_nbd;
 mod purchases;
 mod quadrature;
 mod rate_prior;
+mod season;
+mod season_estimate;
 #[cfg(test)]
 mod tests;
 
@@ -30,10 +32,12 @@ pub use forecaster::{Alive, Forecaster, Horizon};
 pub use memo::Memo;
 pub use model::Model;
 pub(crate) use model::{GAMMA_MAX, PARAMETER_MAX, PARAMETER_MIN, SCHEMA};
-pub use model_file::{Evidence, ModelFile, Parameters, Spend};
+pub use model_file::{Evidence, ModelFile, Parameters, SeasonIndex, Spend};
 pub(crate) use pareto_nbd::{Moment, each_moment_of_death};
 pub use purchases::Purchases;
 pub use rate_prior::RatePrior;
+pub use season::{SEASON_PARTS, Season, part, whole_days};
+pub use season_estimate::{ActiveDay, NoSeason, SEASON_YEARS_MIN, season};
 
 /// Days in a week, the models' unit of time.
 pub const DAYS_PER_WEEK: f64 = 7.0;

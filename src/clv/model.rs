@@ -4,9 +4,9 @@
 
 use super::bg_nbd::BetaGeometric;
 use super::gamma_gamma::GammaGamma;
-use super::model_file::{Evidence, ModelFile, Parameters, Spend};
+use super::model_file::{Evidence, ModelFile, Parameters, SeasonIndex, Spend};
 use super::pareto_nbd::ParetoNbd;
-use super::{Purchases, RatePrior, weeks};
+use super::{Purchases, RatePrior, SEASON_PARTS, Season, weeks};
 use crate::money::Currency;
 
 /// The schema that model files state.
@@ -20,6 +20,14 @@ pub(crate) const PARAMETER_MAX: f64 = 1e6;
 /// Upper bound of `gamma`, which is money and large in currencies of small units.
 pub(crate) const GAMMA_MAX: f64 = 1e12;
 
+/// Bounds of the season index: a week without any purchase, or with more, is an odd week and no
+/// season.
+const SEASON_MIN: f64 = 0.02;
+const SEASON_MAX: f64 = 50.0;
+
+/// How far rounding may take the mean of the season index from 1.
+const SEASON_MEAN_ERROR_MAX: f64 = 0.001;
+
 /// The longest version, in characters: it goes into every score.
 const VERSION_CHARS_MAX: usize = 64;
 
@@ -30,6 +38,7 @@ pub struct Model {
     currency: Option<Currency>,
     purchasing: Purchasing,
     spending: Option<GammaGamma>,
+    season: Option<Season>,
     is_identifiable: bool,
 }
 
@@ -52,6 +61,7 @@ impl Model {
         let currency = file.currency.and_then(|code| check.currency(&code));
         let purchasing = check.purchasing(&file.name, &file.parameters);
         let spending = file.spend.as_ref().map(|spend| check.spending(spend));
+        let season = file.season.as_ref().and_then(|season| check.season(season));
         let evidence = file.evidence.unwrap_or_default();
         check.evidence(&evidence);
         match purchasing {
@@ -60,6 +70,7 @@ impl Model {
                 currency,
                 purchasing,
                 spending,
+                season,
                 is_identifiable: evidence.identifiable.unwrap_or(true),
             }),
             _ => Err(check.faults),
@@ -74,6 +85,11 @@ impl Model {
     /// Whether the fit could tell death from rare buying. If not, P(alive) must not be acted on.
     pub fn identifiable(&self) -> bool {
         self.is_identifiable
+    }
+
+    /// The season index, where the file has one.
+    pub fn season(&self) -> Option<&Season> {
+        self.season.as_ref()
     }
 
     /// The currency of the spend model, where the file states it.
@@ -245,6 +261,33 @@ impl Check {
             q: self.parameter("spend.q", spend.q),
             gamma: self.within("spend.gamma", spend.gamma, GAMMA_MAX),
         }
+    }
+
+    fn season(&mut self, season: &SeasonIndex) -> Option<Season> {
+        let n_before = self.faults.len();
+        for (i, weight) in season.index.iter().enumerate() {
+            if !(SEASON_MIN..=SEASON_MAX).contains(weight) {
+                self.faults.push(format!(
+                    "`season.index[{i}]` is `{weight}`; it must lie between `{SEASON_MIN}` and \
+                     `{SEASON_MAX}`: fit the model again, or leave `[season]` out"
+                ));
+            }
+        }
+        let Ok(index) = <[f64; SEASON_PARTS]>::try_from(season.index.as_slice()) else {
+            self.faults.push(format!(
+                "`season.index` has `{}` numbers; give {SEASON_PARTS}, one for each seven days of \
+                 the year, or leave `[season]` out",
+                season.index.len()
+            ));
+            return None;
+        };
+        let mean = index.iter().sum::<f64>() / 52.0;
+        if n_before == self.faults.len() && (mean - 1.0).abs() > SEASON_MEAN_ERROR_MAX {
+            self.faults.push(format!(
+                "`season.index` has the mean `{mean}`; it must be 1: divide each number by it"
+            ));
+        }
+        Season::new(&index)
     }
 
     fn evidence(&mut self, evidence: &Evidence) {

@@ -24,6 +24,8 @@ pub struct ModelFile {
     pub parameters: Parameters,
     /// Parameters of the spend model, where there is one.
     pub spend: Option<Spend>,
+    /// The season index, where there is one.
+    pub season: Option<SeasonIndex>,
     /// What is known of the fit.
     pub evidence: Option<Evidence>,
 }
@@ -57,6 +59,15 @@ pub struct Spend {
     pub q: Option<f64>,
     /// Scale of the customers' rates, in major units of money.
     pub gamma: Option<f64>,
+}
+
+/// How much is bought in each part of the year against the year's mean.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeasonIndex {
+    /// 52 numbers of mean 1: one for each seven days from the first of January, the last for the
+    /// rest of the year too.
+    pub index: Vec<f64>,
 }
 
 /// What is known of a fit. Only `identifiable` changes an answer; the rest is for the reader.

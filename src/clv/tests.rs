@@ -33,6 +33,7 @@ fn file(name: &str, [first, second, third, fourth]: [f64; 4]) -> ModelFile {
             q: Some(3.744_224_4),
             gamma: Some(15.443_512_7),
         }),
+        season: None,
         evidence: None,
     }
 }

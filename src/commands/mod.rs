@@ -2,6 +2,7 @@
 //! environment and host, and turning an outcome into an exit code. Called by `main`.
 
 mod against;
+pub mod calibrate;
 pub mod check;
 pub mod completions;
 pub mod demo;

@@ -228,6 +228,7 @@ fn file(
             q: spend.value("q"),
             gamma: spend.value("gamma"),
         }),
+        season: None,
         evidence: Some(evidence),
     }
 }

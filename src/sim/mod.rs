@@ -120,6 +120,7 @@ fn model() -> Result<Arc<Model>, String> {
         currency: None,
         parameters,
         spend: Some(spend),
+        season: None,
         evidence: None,
     };
     Model::from_file(file).map(Arc::new).map_err(|faults| faults.join(", "))

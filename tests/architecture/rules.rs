@@ -185,6 +185,12 @@ pub(crate) const ROWS: &[Row] = &[
         crates: &["libm"],
         std: Std::Without(&["env", "fs", "io", "net", "process", "thread", "time"]),
     },
+    Row {
+        module: "calibration",
+        modules: &[PURE, &["dice"]],
+        crates: &["libm"],
+        std: Std::Without(&["env", "fs", "io", "net", "process", "thread", "time"]),
+    },
     // The simulated shop; what runs it is in `commands`.
     Row {
         module: "demo",
@@ -226,7 +232,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         module: "cli",
-        modules: &[&["event", "history"]],
+        modules: &[&["calibration", "event", "history"]],
         crates: &["clap", "clap_complete", "jiff", "tracing_subscriber"],
         std: Std::Without(&["fs", "io", "process", "thread"]),
     },
@@ -235,7 +241,7 @@ pub(crate) const ROWS: &[Row] = &[
         modules: &[
             PURE,
             &["config", "store", "metrics", "lifecycle", "engine", "kafka", "http", "sim"],
-            &["cli", "demo", "history", "plan", "replay", "service"],
+            &["calibration", "cli", "demo", "history", "plan", "replay", "service"],
         ],
         crates: &[
             "anyhow",

@@ -6,6 +6,7 @@ use super::broker::{Transaction, Written};
 use super::workload::Shop;
 use super::world::{Setup, World};
 use crate::config::Emit;
+use crate::customer::{Customer, Path};
 use crate::engine::Topic;
 use crate::record::changelog::{self, Key};
 use crate::record::marker::Marker;
@@ -29,6 +30,22 @@ fn fixture() -> BTreeMap<Vec<u8>, Vec<u8>> {
         (bytes(key), bytes(value))
     };
     VERSION_1.lines().map(record).collect()
+}
+
+/// State without what the thresholds of decline have decided, for that release had others.
+fn settled(
+    state: &BTreeMap<(i32, Vec<u8>), Vec<u8>>,
+) -> BTreeMap<(i32, Vec<u8>), Result<Customer, Vec<u8>>> {
+    let settle = |(_, key): &(i32, Vec<u8>), value: &Vec<u8>| {
+        if key[0] != b'c' {
+            return Err(value.clone());
+        }
+        let mut customer = changelog::decode(value).unwrap();
+        let Path { high_value_reached, source, recent, .. } = customer.path;
+        customer.path = Path { high_value_reached, source, recent, ..Path::default() };
+        Ok(customer)
+    };
+    state.iter().map(|(place, value)| (place.clone(), settle(place, value))).collect()
 }
 
 #[test]
@@ -57,7 +74,8 @@ fn the_changelog_of_the_first_release_goes_on_as_if_nothing_had_happened() {
     upgraded.run().unwrap();
 
     let (expected, found) = (whole.outcome(), upgraded.outcome());
-    assert_eq!(found.state, expected.state);
+    let (found_state, expected_state) = (settled(&found.state), settled(&expected.state));
+    assert_eq!(found_state, expected_state);
     assert_eq!(found.offsets, expected.offsets);
     let marker = Marker::read(&found.state[&(0, Key::Marker.write())]).unwrap();
     let is_customer = |(_, key): &&(i32, Vec<u8>)| key[0] == b'c';

@@ -1,0 +1,152 @@
+//! The arguments of the commands that read a history of orders: `replay`, `fit` and `import`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use jiff::civil::Date;
+
+use super::{ClusterLayers, Partitioner};
+use crate::history::Mapping;
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The history: CSV with a header, or JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Which column holds which field, as in `customer_id=id,occurred_at=date,amount=total`;
+    /// a field that is not named is in the column of its own name
+    #[arg(
+        long,
+        value_name = "FIELD=COLUMN,…",
+        value_parser = Mapping::parse,
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub map: Mapping,
+    /// Take the events up to the end of this day, and score everybody as of its end
+    /// [default: the last event's day]
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<Date>,
+    /// The model file; stronger than `model.file`
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Write the scores here, as JSON lines sorted by customer
+    #[arg(long, value_name = "FILE")]
+    pub scores: Option<PathBuf>,
+    /// Write the signals here, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub signals: Option<PathBuf>,
+    /// The configuration; without one every key has its default
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set one key, stronger than file and environment; may be given again
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// The order in which events are taken
+    #[arg(long, value_enum, default_value_t = Order::Time)]
+    pub order: Order,
+    /// Fail after reading if a row cannot be read, instead of skipping it; up to 20 are reported
+    #[arg(long)]
+    pub strict: bool,
+    /// Recount these scores, read from the topic, and print the differences
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scores", "signals"])]
+    pub against: Option<PathBuf>,
+}
+
+/// Arguments of `fit`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["input", "topic"]))]
+pub struct Fit {
+    /// The history: CSV with a header, or JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Read the history from `kafka.input_topic` instead, up to where it ends now
+    #[arg(long, requires = "config")]
+    pub topic: bool,
+    /// Which column holds which field, as in `customer_id=id,occurred_at=date,amount=total`;
+    /// a field that is not named is in the column of its own name
+    #[arg(
+        long,
+        value_name = "FIELD=COLUMN,…",
+        value_parser = Mapping::parse,
+        default_value = "",
+        hide_default_value = true,
+        conflicts_with = "topic"
+    )]
+    pub map: Mapping,
+    /// Take the events up to the end of this day, and look at everybody as of its end
+    /// [default: the last event's day]
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<Date>,
+    /// The model [default: mbg-nbd or pareto-nbd, whichever is likelier]
+    #[arg(long, value_enum)]
+    pub name: Option<ModelName>,
+    /// What tells this fit from others of its name, in letters, digits, `.`, `_` and `-`
+    /// [default: the day as of which it is]
+    #[arg(long = "version", value_name = "TEXT")]
+    pub model_version: Option<String>,
+    /// Write the model file here; without it the parameters are only printed
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The configuration; without one every key has its default
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set one key, stronger than file and environment; may be given again
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Fail after reading if something is no event, instead of skipping it
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// A purchase model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModelName {
+    /// BG/NBD: nobody leaves before their second purchase day
+    BgNbd,
+    /// MBG/NBD: leaving is possible right after the first
+    MbgNbd,
+    /// Pareto/NBD: leaving is possible at any time
+    ParetoNbd,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The configuration
+    #[command(flatten)]
+    pub layers: ClusterLayers,
+    /// The history: CSV with a header, or JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Which column holds which field, as in `customer_id=id,occurred_at=date,amount=total`;
+    /// a field that is not named is in the column of its own name
+    #[arg(
+        long,
+        value_name = "FIELD=COLUMN,…",
+        value_parser = Mapping::parse,
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub map: Mapping,
+    /// Take the events up to the end of this day [default: all]
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<Date>,
+    /// Send nothing if a row cannot be used, instead of skipping it; up to 20 are reported
+    #[arg(long)]
+    pub strict: bool,
+    /// How live producers place keys, and so where rows belong
+    /// [default: what explains the topic's newest keys; murmur2 where there are none]
+    #[arg(long, value_enum)]
+    pub partitioner: Option<Partitioner>,
+}
+
+/// The order in which `replay` takes events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// By time; rows of one instant as they stand
+    Time,
+    /// As they stand in the file
+    File,
+}
