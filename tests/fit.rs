@@ -156,6 +156,7 @@ fn the_command_writes_the_model_of_the_ledgers_and_prints_how_good_it_is() {
         "mbg-nbd/1997-09-30: chosen, it is likelier than pareto-nbd",
         "spend in USD: log-likelihood -4055.9177",
         "identifiable: yes",
+        "season: no; a season needs 2 whole years with active customers, there are `0`",
         "363.04, needed 5.99",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");

@@ -8,7 +8,7 @@ use crate::clv::{RatePrior, Season};
 use crate::dice::Dice;
 
 /// How long a customer is watched.
-const LIFE_DAYS: i32 = 130 * 7;
+pub(super) const LIFE_DAYS: i32 = 130 * 7;
 
 /// From when on alarms count.
 const COUNTED_FROM_DAYS: i32 = 26 * 7;
@@ -50,6 +50,13 @@ pub(super) struct Shop {
     parameters: Parameters,
 }
 
+/// The season that there is, and the one that the watch knows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seasons<'a> {
+    pub(super) real: Option<&'a Season>,
+    pub(super) known: Option<&'a Season>,
+}
+
 /// A stretch of days that count, under the baseline in force at its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stretch {
@@ -71,6 +78,8 @@ pub(super) struct Life {
     pub(super) is_alarmed_at_change: bool,
     /// The day of the first purchase.
     pub(super) first: Day,
+    /// All purchase days, ascending.
+    pub(super) days: Vec<Day>,
 }
 
 impl Life {
@@ -89,15 +98,16 @@ impl Life {
 }
 
 impl Shop {
-    pub(super) fn new(mean_weekly: f64, season: Option<&Season>, thresholds: Thresholds) -> Self {
+    /// Customers whom one season moves and who are watched by another, what is known of it.
+    pub(super) fn new(mean_weekly: f64, seasons: Seasons<'_>, thresholds: Thresholds) -> Self {
         let prior = RatePrior { r: RATE_SHAPE, alpha_weeks: RATE_SHAPE / mean_weekly };
         let weights = |season: &Season| {
             let greatest = (0..365).map(|day| season.weight(BEGIN.plus(day))).fold(0.0, f64::max);
             (*season, greatest)
         };
-        let season_known = season.copied();
-        let parameters = Watched { prior, season: season_known, thresholds }.parameters();
-        Self { mean_weekly, season: season.map(weights), parameters }
+        let season = seasons.known.copied();
+        let parameters = Watched { prior, season, thresholds }.parameters();
+        Self { mean_weekly, season: seasons.real.map(weights), parameters }
     }
 
     /// The life of a customer drawn from these dice.
@@ -108,6 +118,7 @@ impl Shop {
         let (changed_on, end) = (first.plus(CHANGE_DAYS), first.plus(LIFE_DAYS));
         let mut life =
             Life { relative_rate: rate_weekly / self.mean_weekly, first, ..Life::default() };
+        life.days.push(first);
         let mut watch = Watch::new(first, &self.parameters);
         let mut counted_to = first.plus(COUNTED_FROM_DAYS);
         let mut last = first;
@@ -128,6 +139,7 @@ impl Shop {
             }
             life.alarms.extend(watch.silent_until(next.min(end.plus(-1))));
             if next < end {
+                life.days.push(next);
                 let factor = if next >= changed_on { change.basket } else { 1.0 };
                 let minor = dice.gamma(BASKET_SHAPE, mean_minor * factor);
                 life.alarms.extend(watch.purchase(next, minor));

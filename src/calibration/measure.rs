@@ -3,10 +3,13 @@
 
 use std::fmt;
 
-use super::life::{Change, Life, Shop};
+use super::life::{Change, LIFE_DAYS, Life, Seasons, Shop};
 use crate::churn::{Driver, Thresholds};
 use crate::clv::{SEASON_PARTS, Season};
+use crate::customer::{DayEntry, Ledger};
 use crate::dice::Dice;
+use crate::fit::Statistics;
+use crate::money::Currency;
 
 /// Bounds of the classes of true rates, over the population's mean.
 const CLASSES: [f64; 3] = [0.5, 1.0, 2.0];
@@ -22,6 +25,32 @@ const CHANGES: [(&str, Change, Option<bool>); 5] = [
     ("both x 0.7", Change { orders: 0.7, basket: 0.7 }, None),
     ("orders x 0.7, baskets x 1.2", Change { orders: 0.7, basket: 1.2 }, Some(true)),
 ];
+
+/// Customers from whose purchases a season is estimated.
+const SEASON_CUSTOMERS: u32 = 4000;
+
+/// A season that moves a population, and what its watch knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Swing {
+    /// There is none, and none is thought of.
+    None,
+    /// It is known as it is.
+    Known,
+    /// It is known as `fit` estimates it from the purchases of such a population.
+    Estimated,
+}
+
+impl Swing {
+    pub(super) const ALL: [Self; 3] = [Self::None, Self::Known, Self::Estimated];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Known => "known",
+            Self::Estimated => "fitted",
+        }
+    }
+}
 
 /// False alarms a gated customer-year.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +72,8 @@ pub struct Detection {
     pub n_13: f64,
     /// Flagged within 26 weeks.
     pub n_26: f64,
+    /// Of these, because the channel of what fell crossed.
+    pub n_crossed: f64,
     /// Of these, with nothing but what fell as driver.
     pub n_alone: f64,
     /// Of these, with what fell as driver, alone or as `both`.
@@ -54,7 +85,7 @@ pub struct Detection {
 pub struct Price {
     configured: f64,
     mean_weekly: f64,
-    is_seasonal: bool,
+    swing: Swing,
     /// All, then by class of true rate.
     pub all: FalseAlarms,
     /// By class of true rate: under half the mean, under it, under twice, above.
@@ -86,12 +117,11 @@ impl FalseAlarms {
 /// Measures the thresholds in force on so many customers of each population.
 pub fn measure(seed: u64, n_customers: u32) -> Report {
     let mut prices = Vec::new();
-    for is_seasonal in [false, true] {
+    for (stream, swing) in (1..).zip(Swing::ALL) {
         for mean_weekly in [0.5, 0.1] {
             for configured in [0.05, 0.25, 1.0] {
-                let stream = 1 + u64::from(is_seasonal);
                 let dice = Dice::new(seed, stream);
-                prices.push(Price::of(configured, mean_weekly, is_seasonal, n_customers, dice));
+                prices.push(Price::of(configured, mean_weekly, swing, n_customers, dice));
             }
         }
     }
@@ -99,8 +129,8 @@ pub fn measure(seed: u64, n_customers: u32) -> Report {
     for mean_weekly in [0.5, 0.1] {
         for (name, change, is_of_orders) in CHANGES {
             let mut detection = Detection::default();
-            let shop = Shop::new(mean_weekly, None, Thresholds::new(0.25));
-            let mut dice = Dice::new(seed, 3);
+            let shop = Shop::new(mean_weekly, Seasons::default(), Thresholds::new(0.25));
+            let mut dice = Dice::new(seed, 4);
             for _ in 0..n_customers {
                 detection.add(&shop.live(change, &mut dice), is_of_orders);
             }
@@ -123,19 +153,26 @@ impl Price {
     pub(super) fn of(
         configured: f64,
         mean_weekly: f64,
-        is_seasonal: bool,
+        swing: Swing,
         n_customers: u32,
         mut dice: Dice,
     ) -> Self {
-        let season = is_seasonal.then(sine).flatten();
-        let shop = Shop::new(mean_weekly, season.as_ref(), Thresholds::new(configured));
+        let thresholds = Thresholds::new(configured);
+        let sine = sine();
+        let real = sine.as_ref().filter(|_| swing != Swing::None);
+        let estimate = (swing == Swing::Estimated).then(|| {
+            let shop = Shop::new(mean_weekly, Seasons { real, known: None }, thresholds);
+            estimate(&shop, &mut dice)
+        });
+        let known = estimate.as_ref().map_or(real, Option::as_ref);
+        let shop = Shop::new(mean_weekly, Seasons { real, known }, thresholds);
         let (mut all, mut classes) = (FalseAlarms::default(), [FalseAlarms::default(); 4]);
         for _ in 0..n_customers {
             let life = shop.live(Change::NONE, &mut dice);
             all.add(&life);
             classes[CLASSES.partition_point(|bound| *bound <= life.relative_rate)].add(&life);
         }
-        Self { configured, mean_weekly, is_seasonal, all, classes }
+        Self { configured, mean_weekly, swing, all, classes }
     }
 }
 
@@ -149,6 +186,8 @@ impl Detection {
         self.n_13 += f64::from(u8::from(days < 13 * 7));
         if days < 26 * 7 {
             self.n_26 += 1.0;
+            let has_crossed = is_of_orders.is_none_or(|it| it == alarm.is_of_orders);
+            self.n_crossed += f64::from(u8::from(has_crossed));
             let fell = is_of_orders
                 .map(|is_of_orders| if is_of_orders { Driver::Frequency } else { Driver::Basket });
             let is_alone = fell.is_none_or(|fell| alarm.driver == fell);
@@ -156,6 +195,20 @@ impl Detection {
             self.n_named += f64::from(u8::from(is_alone || alarm.driver == Driver::Both));
         }
     }
+}
+
+/// The season that `fit` finds in the purchases of a population.
+fn estimate(shop: &Shop, dice: &mut Dice) -> Option<Season> {
+    let mut statistics = Statistics::default();
+    let lives: Vec<Life> = (0..SEASON_CUSTOMERS).map(|_| shop.live(Change::NONE, dice)).collect();
+    // While all are watched: then they leave, one after the other.
+    let today = lives.iter().map(|life| life.first).min()?.plus(LIFE_DAYS);
+    for life in lives {
+        let entry = |day| DayEntry { day, net_minor: 0, n_orders: 1 };
+        let ledger = Ledger { folded: None, days: life.days.into_iter().map(entry).collect() };
+        statistics.take(&ledger, today, Currency::parse("USD")?);
+    }
+    Season::new(&statistics.season().ok()?)
 }
 
 /// A season that swings by [`SEASON_HEIGHT`] about 1.
@@ -177,8 +230,8 @@ impl fmt::Display for Report {
             "a week", "configured", "season", "all", "orders", "basket", "<1/2", "<1", "<2", ">2"
         )?;
         for price in &self.prices {
-            let Price { configured, mean_weekly, is_seasonal, all, classes } = price;
-            let season = if *is_seasonal { "±40 %" } else { "none" };
+            let Price { configured, mean_weekly, swing, all, classes } = price;
+            let season = swing.as_str();
             write!(
                 f,
                 "{mean_weekly:>8} {configured:>10} {season:>7} {:>6.2} {:>7.2} {:>7.2}",
@@ -191,12 +244,19 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
-        writeln!(f, "\nflagged at 0.25 within 13 and 26 weeks; driver named alone, or with both")?;
+        let season = SEASON_HEIGHT * 100.0;
+        writeln!(f, "season: ±{season:.0} %, known as it is or as `lifetide fit` estimates it")?;
+        writeln!(
+            f,
+            "\nflagged at 0.25 within 13 and 26 weeks; of these, with the channel of what fell \
+             crossed, with it as driver alone, and alone or in `both`"
+        )?;
         for (mean_weekly, name, found) in &self.found {
-            let Detection { n, n_13, n_26, n_alone, n_named } = found;
+            let Detection { n, n_13, n_26, n_crossed, n_alone, n_named } = found;
             let (at_13, at_26) = (n_13 / n, n_26 / n);
             write!(f, "{mean_weekly:>8} {name:<28} {at_13:.3} {at_26:.3}")?;
-            writeln!(f, "   {:.3} {:.3}", n_alone / n_26, n_named / n_26)?;
+            let [crossed, alone, named] = [n_crossed, n_alone, n_named].map(|named| named / n_26);
+            writeln!(f, "   {crossed:.3} {alone:.3} {named:.3}")?;
         }
         Ok(())
     }

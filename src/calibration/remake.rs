@@ -2,7 +2,7 @@
 //! baseline raise as many false alarms as allowed. Writes no file. Called by the command
 //! `calibrate` and by the test that the table in the source is what this finds.
 
-use super::life::{Change, Shop};
+use super::life::{Change, Seasons, Shop};
 use crate::churn::{FALSE_ALARMS, N_ALARMS, N_RATES, Thresholds, place};
 use crate::dice::{Dice, rounded};
 
@@ -79,7 +79,7 @@ impl Seen {
     fn of(thresholds: Thresholds, seed: u64, round: u64, n_customers: i64) -> Self {
         let mut counts = Self::default();
         for (population, mean_weekly) in (0..).zip(MEANS_WEEKLY) {
-            let shop = Shop::new(mean_weekly, None, thresholds);
+            let shop = Shop::new(mean_weekly, Seasons::default(), thresholds);
             let mut dice = Dice::new(seed, round * 100 + population);
             for _ in 0..n_customers {
                 let life = shop.live(Change::NONE, &mut dice);
@@ -122,7 +122,8 @@ impl Remade {
             };
             let rows: String = all.iter().map(row).collect();
             format!(
-                "\n/// Thresholds of the {says} channel by false alarms, then by rate, in hundredths.\n\
+                "\n/// Thresholds of the {says} channel by false alarms, then by rate, in \
+                 hundredths.\n\
                  pub(super) const {name}: [[u16; N_RATES]; N_ALARMS] = [\n{rows}];\n"
             )
         };

@@ -1,7 +1,7 @@
 //! What the thresholds promise, on smaller populations than the command's, and that the table in
 //! the source is the one that the command finds.
 
-use super::measure::{FalseAlarms, Price};
+use super::measure::{FalseAlarms, Price, Swing};
 use super::remake::{SEED, remake_alarms};
 use super::{Report, measure};
 use crate::churn::{FALSE_ALARMS, N_ALARMS, Thresholds};
@@ -30,12 +30,12 @@ fn check(alarms: &FalseAlarms, configured: f64, promise: f64, what: &str) {
 /// rate, for rare and frequent buyers, with a season and without. The seed is not the table's.
 #[test]
 fn false_alarms_keep_their_price() {
-    for (i, is_seasonal) in (0..).zip([false, true]) {
+    for (i, swing) in (0..).zip(Swing::ALL) {
         for (k, mean_weekly) in (0..).zip([0.5, 0.1]) {
             for (configured, n_customers) in [(0.05, 10_000), (0.25, 4_000), (1.0, 2_000)] {
                 let dice = Dice::new(31, 10 * i + k);
-                let price = Price::of(configured, mean_weekly, is_seasonal, n_customers, dice);
-                let what = format!("{mean_weekly} a week, seasonal: {is_seasonal}");
+                let price = Price::of(configured, mean_weekly, swing, n_customers, dice);
+                let what = format!("{mean_weekly} a week, season: {swing:?}");
                 check(&price.all, configured, 0.2, &what);
                 for (class, alarms) in price.classes.iter().enumerate() {
                     check(alarms, configured, 0.5, &format!("{what}, class {class}"));

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::model_file::{Evidence, ModelFile, Parameters, Spend};
-use super::{AGE_DAYS_MAX, Alive, Forecaster, Horizon, Model, Purchases, RatePrior, weeks};
+use super::model_file::{Evidence, ModelFile, Parameters, SeasonIndex, Spend};
+use super::{
+    AGE_DAYS_MAX, Alive, Forecaster, Horizon, Model, Purchases, RatePrior, SEASON_PARTS, weeks,
+};
 
 const BG: [f64; 4] = [0.242_594_5, 4.413_601_9, 0.792_922_1, 2.425_907_2];
 const MBG: [f64; 4] = [0.524_843_2, 6.183_086_1, 0.891_359_2, 1.614_002_1];
@@ -303,6 +305,28 @@ fn each_fault_of_a_model_file_names_key_value_and_remedy() {
             });
         },
         "`evidence.standard_errors.r` is `inf`; give a finite number, or leave it out",
+    );
+    let season = |change: fn(&mut Vec<f64>)| {
+        move |file: &mut ModelFile| {
+            let mut index = vec![1.0; SEASON_PARTS];
+            change(&mut index);
+            file.season = Some(SeasonIndex { index });
+        }
+    };
+    check(&season(|_| ()), "");
+    check(
+        &season(|index| index[3] = 0.0),
+        "`season.index[3]` is `0`; it must lie between `0.02` and `50`: fit the model again, or \
+         leave `[season]` out",
+    );
+    check(
+        &season(|index| index.truncate(51)),
+        "`season.index` has `51` numbers; give 52, one for each seven days of the year, or leave \
+         `[season]` out",
+    );
+    check(
+        &season(|index| index[0] = 27.0),
+        "`season.index` has the mean `1.5`; it must be 1: divide each number by it",
     );
     for version in ["", "a b", "a/b", "\u{e9}", &"v".repeat(65)] {
         let text = faults(|file| file.version = version.into());

@@ -1,14 +1,16 @@
 //! Fits the models of `clv` to a history by maximum likelihood.
 //!
-//! `statistics` what a fit needs of a history · `nbd`, `beta_geometric`, `pareto_nbd`,
-//! `gamma_gamma` the log-likelihoods with their derivatives · `special` derivatives of ln Γ ·
-//! `climb` the search for the maximum · `symmetric` its linear algebra · `verdict` standard errors
-//! and what the data leave open · `succession` whether a fit may take another's place.
+//! `statistics` and `activity` what a fit needs of a history · `nbd`, `beta_geometric`,
+//! `pareto_nbd`, `gamma_gamma` the log-likelihoods with their derivatives · `special` derivatives
+//! of ln Γ · `climb` the search for the maximum · `symmetric` its linear algebra · `verdict`
+//! standard errors and what the data leave open · `succession` whether a fit may take another's
+//! place.
 //!
 //! Pure: the same customers give the same parameters, bit for bit, in whatever order they come and
 //! on whatever machine. No parameter leaves the bounds within which `clv` computes, and none runs
 //! to a boundary without a warning. Called by `commands`.
 
+mod activity;
 mod beta_geometric;
 mod climb;
 mod gamma_gamma;
@@ -26,7 +28,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::clv::{self, Evidence, GAMMA_MAX, PARAMETER_MAX, PARAMETER_MIN};
+use crate::clv::{self, Evidence, GAMMA_MAX, NoSeason, PARAMETER_MAX, PARAMETER_MIN, SeasonIndex};
 use crate::money::Currency;
 use climb::{Bounds, Point, Summit, climb};
 use statistics::{Histories, Row};
@@ -137,6 +139,8 @@ pub struct Fitted {
     pub likelihood_ratio: f64,
     /// The spend model, where there is one.
     pub spend: Option<Maximum>,
+    /// Why there is no season index in the file.
+    pub no_season: Option<NoSeason>,
 }
 
 /// Fits a purchase model and the spend model.
@@ -179,10 +183,13 @@ pub fn fit(statistics: &Statistics, request: &Request) -> Result<Fitted, Unfit> 
         standard_errors: standard_errors([Some(purchasing), spend.as_ref()]),
         identifiable: Some(is_identifiable),
     };
-    let file = file(request, *name, purchasing, spend.as_ref(), evidence);
+    let season = statistics.season();
+    let mut file = file(request, *name, purchasing, spend.as_ref(), evidence);
+    file.season = season.ok().map(|index| SeasonIndex { index: index.to_vec() });
+    let no_season = season.err();
     match clv::Model::from_file(file.clone()) {
         Err(faults) => Err(Unfit::Refused(faults.join("; "))),
-        Ok(_) => Ok(Fitted { file, warnings, tried, nbd, likelihood_ratio, spend }),
+        Ok(_) => Ok(Fitted { file, warnings, tried, nbd, likelihood_ratio, spend, no_season }),
     }
 }
 

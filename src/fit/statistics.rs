@@ -1,11 +1,12 @@
 //! What a fit needs of a history: how many customers share each (x, `t_x`, T), and each repeat
-//! spend. No likelihood and no customer's name. Filled by whoever reads a history, read by the
-//! models.
+//! spend, and what its season is told from. No likelihood and no customer's name. Filled by whoever
+//! reads a history, read by the models.
 
 use std::collections::BTreeMap;
 
+use super::activity::Activity;
 use crate::calendar::Day;
-use crate::clv::{DAYS_PER_WEEK, Purchases};
+use crate::clv::{self, DAYS_PER_WEEK, NoSeason, Purchases, SEASON_PARTS};
 use crate::customer::Ledger;
 use crate::money::Currency;
 
@@ -18,6 +19,9 @@ pub struct Statistics {
     spends: BTreeMap<(u32, u64), u64>,
     n_customers: u64,
     n_repeaters: u64,
+    activity: Activity,
+    /// The latest day as of which a customer was taken.
+    today: Option<Day>,
 }
 
 impl Statistics {
@@ -43,6 +47,16 @@ impl Statistics {
         let repeat_major = major(ledger.repeat_net_minor(), currency);
         let mean = (purchases.x > 0).then(|| repeat_major / f64::from(purchases.x));
         self.add(&purchases, mean);
+        self.activity.take(ledger, today);
+        self.today = self.today.max(Some(today));
+    }
+
+    /// The season index of the customers that were taken with their ledgers.
+    ///
+    /// # Errors
+    /// What they bought does not suffice for one.
+    pub fn season(&self) -> Result<[f64; SEASON_PARTS], NoSeason> {
+        clv::season(&self.today.map_or_else(Vec::new, |today| self.activity.days(today)))
     }
 
     /// The distinct histories with the customers of each.

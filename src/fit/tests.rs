@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use super::climb::Point;
 use super::statistics::Spends;
 use super::*;
+use crate::calendar::Day;
 use crate::clv::Purchases;
+use crate::customer::{DayEntry, Ledger};
 use crate::dice::Dice;
 
 /// x, `t_x` and T in days, and the mean of a customer's repeat days.
@@ -297,4 +299,40 @@ fn a_version_that_no_file_may_have_is_refused() {
     let wanted = Request { version: "a b".to_owned(), ..request(Some(Name::MbgNbd)) };
     let error = fit(&statistics(&simulated(100, Some(9.0))), &wanted).unwrap_err().to_string();
     assert!(error.contains("`version` is `a b`"), "{error}");
+}
+
+/// Customers who buy for three years, half as often again in ten weeks of the year.
+fn seasonal(height: f64) -> Statistics {
+    let mut dice = Dice::new(9, 1);
+    let (begin, end) = (Day(18_262), Day(18_262 + 3 * 365));
+    let mut statistics = Statistics::default();
+    for _ in 0..800 {
+        let mut days: Vec<DayEntry> = Vec::new();
+        let mut day = begin.plus(i32::try_from(dice.below(200)).unwrap());
+        while day <= end {
+            let is_high = (20..30).contains(&clv::part(day));
+            let chance = 0.04 * if is_high { 1.0 + height } else { 1.0 };
+            if days.is_empty() || dice.chance(chance) {
+                days.push(DayEntry { day, net_minor: 4000, n_orders: 1 });
+            }
+            day = day.plus(1);
+        }
+        let ledger = Ledger { days, folded: None };
+        statistics.take(&ledger, end, Currency::parse("EUR").unwrap());
+    }
+    statistics
+}
+
+#[test]
+fn a_season_that_the_customers_show_is_in_the_file_and_none_that_they_do_not() {
+    let fitted = fit(&seasonal(0.5), &request(None)).unwrap();
+    assert_eq!(fitted.no_season, None);
+    let index = fitted.file.season.unwrap().index;
+    // 1.5 and 1 about a mean of 1.096; a part holds about 670 purchases, 4 % of chance.
+    for (part, weight) in index.into_iter().enumerate() {
+        let truth = if (20..30).contains(&part) { 1.368 } else { 0.912 };
+        assert!((weight - truth).abs() < 0.16, "{part} {weight}");
+    }
+    let short = statistics(&[((3, 50, 60), Some(10.0)), ((0, 0, 9), None)]);
+    assert_eq!(short.season(), Err(NoSeason::TooFewYears(0)));
 }

@@ -47,6 +47,7 @@ pub(super) fn print(known: &Known, fitted: &Fitted, arguments: &cli::Fit) -> io:
         "identifiable: {is}; the history {tell} leaving from rare buying (likelihood ratio against \
          nbd {ratio:.2}, needed {LIKELIHOOD_RATIO_MIN:.2})"
     )?;
+    print_season(&mut out, fitted)?;
     for warning in &fitted.warnings {
         writeln!(out, "warning: {warning}")?;
     }
@@ -76,6 +77,19 @@ fn print_known(out: &mut impl Write, known: &Known, fitted: &Fitted) -> io::Resu
 
 fn print_likelihood(out: &mut impl Write, name: &str, maximum: &Maximum) -> io::Result<()> {
     writeln!(out, "{name:<12}{:>18.4}", maximum.log_likelihood)
+}
+
+fn print_season(out: &mut impl Write, fitted: &Fitted) -> io::Result<()> {
+    let season = fitted.file.season.as_ref().map(|season| season.index.iter().copied());
+    match (season, fitted.no_season) {
+        (Some(index), _) => {
+            let (least, most) =
+                (index.clone().fold(f64::INFINITY, f64::min), index.fold(0.0, f64::max));
+            writeln!(out, "season: yes; weeks of the year from {least:.2} to {most:.2} of the mean")
+        }
+        (None, Some(reason)) => writeln!(out, "season: no; {reason}"),
+        (None, None) => Ok(()),
+    }
 }
 
 fn why(fitted: &Fitted, arguments: &cli::Fit) -> &'static str {
