@@ -92,9 +92,7 @@ mod tests {
         let days = activity.days(Day(1050));
         assert_eq!((days[0].day, days.len()), (Day(1), 1050));
         for ActiveDay { day, n_purchases, n_active } in days {
-            let of = |bought: &&&[i32]| {
-                bought.iter().any(|it| (1..=ACTIVE_DAYS).contains(&(day.0 - it)))
-            };
+            let of = |bought: &&&[i32]| bought.iter().any(|it| (1..=365).contains(&(day.0 - it)));
             assert_eq!(n_active, u32::try_from(customers.iter().filter(of).count()).unwrap());
             let again = customers.iter().filter(|it| it[1..].contains(&day.0)).count();
             assert_eq!(n_purchases, u32::try_from(again).unwrap(), "{day}");
