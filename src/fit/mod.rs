@@ -47,8 +47,9 @@ pub const REPEATERS_MIN: u64 = 10;
 /// the side of caution, for what fails only loses P(alive), not the score.
 pub const LIKELIHOOD_RATIO_MIN: f64 = 5.991_464_547_107_98;
 
-/// Distinct histories on which the starts of a search compete; the best goes on with all.
-const EXPLORED_MAX: usize = 4_096;
+/// Distinct histories, or spends, on which the starts of a search compete; the best goes on with
+/// all.
+const EXPLORED_MAX: usize = 1_024;
 
 /// Starts: r of NBD; a and b; s, and beta as a share of the mean age; p and q. Where next to nobody
 /// dies, the models with a death are NBD: the last start of each sees to it that none ends below.
@@ -288,11 +289,21 @@ impl Search {
         of: impl Fn(&Histories, &[f64; N]) -> Point<N>,
     ) -> Option<Summit<N>> {
         let bounds = Bounds { min: [PARAMETER_MIN; N], max: [PARAMETER_MAX; N] };
-        let found = climb(starts, &bounds, |parameters| of(&self.few, parameters))?;
-        if self.few.is_whole {
-            return Some(found);
-        }
-        climb(&[found.parameters], &bounds, |parameters| of(&self.all, parameters))
+        let few = (!self.few.is_whole).then_some(|parameters: &_| of(&self.few, parameters));
+        ascend(starts, &bounds, few, |parameters| of(&self.all, parameters))
+    }
+}
+
+/// The maximum by all of a history; where it is long, the starts compete on a few of it.
+fn ascend<const N: usize>(
+    starts: &[[f64; N]],
+    bounds: &Bounds<N>,
+    few: Option<impl Fn(&[f64; N]) -> Point<N>>,
+    all: impl Fn(&[f64; N]) -> Point<N>,
+) -> Option<Summit<N>> {
+    match few {
+        None => climb(starts, bounds, all),
+        Some(few) => climb(&[climb(starts, bounds, few)?.parameters], bounds, all),
     }
 }
 
@@ -307,14 +318,17 @@ fn spending(statistics: &Statistics, warnings: &mut Vec<String>) -> Option<Maxim
         ));
         return None;
     }
-    let groups = statistics.spends();
+    let groups = statistics.spends(usize::MAX);
     let means = || groups.iter().flat_map(|group| &group.means);
     let total = means().map(|(mean, n)| mean * n).sum::<f64>();
     let mean = total / means().map(|(_, n)| n).sum::<f64>();
     let starts = SPEND_STARTS.map(|[p, q]| [p, q, mean * (q - 1.0) / p]);
     let bounds = Bounds { min: [PARAMETER_MIN; 3], max: [PARAMETER_MAX, PARAMETER_MAX, GAMMA_MAX] };
-    let of = |parameters: &[f64; 3]| gamma_gamma::likelihood(&groups, parameters);
-    let Some(summit) = climb(&starts, &bounds, of) else {
+    let explored = statistics.spends(EXPLORED_MAX);
+    let is_whole = explored == groups;
+    let few = |parameters: &_| gamma_gamma::likelihood(&explored, parameters);
+    let all = |parameters: &_| gamma_gamma::likelihood(&groups, parameters);
+    let Some(summit) = ascend(&starts, &bounds, (!is_whole).then_some(few), all) else {
         warnings.push(format!(
             "the likelihood of the spend model is not finite: {LEFT_OUT}; look for amounts that \
              cannot be meant"

@@ -105,10 +105,11 @@ impl Statistics {
         Histories { rows, reached, is_whole: stride == 1 }
     }
 
-    /// The spends by x, ascending.
-    pub(super) fn spends(&self) -> Vec<Spends> {
+    /// The distinct spends by x, ascending; of more than `n_max`, every so many.
+    pub(super) fn spends(&self, n_max: usize) -> Vec<Spends> {
         let mut groups: Vec<Spends> = Vec::new();
-        for (&(x, bits), &n) in &self.spends {
+        let stride = self.spends.len().div_ceil(n_max).max(1);
+        for (&(x, bits), &n) in self.spends.iter().step_by(stride) {
             let x = f64::from(x);
             if groups.last().is_none_or(|group| group.x < x) {
                 groups.push(Spends { x, means: Vec::new() });
@@ -141,7 +142,7 @@ pub(super) struct Row {
 }
 
 /// The spends of all who have `x` repeat days: mean, and how many customers have it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Spends {
     pub(super) x: f64,
     pub(super) means: Vec<(f64, f64)>,
