@@ -18,6 +18,7 @@
 //! | [`clv`] | 3 score: purchase and spend models, the articles' formulas (pure) |
 //! | [`fit`] | the parameters of those models by maximum likelihood (pure) |
 //! | [`churn`] | 4 judge: evidence of decline, lifecycle, deadlines, signals (pure) |
+//! | [`population`] | what customers are worth together, and what moves it (pure) |
 //! | [`record`] | 5 publish: the bytes of every record, versioned, both ways (pure) |
 //! | [`pipeline`] | 1 to 5 for one customer and one input (pure) |
 //! | [`engine`] | the loop over inputs: stage, fire timers, commit or drop; no Kafka client |
@@ -69,6 +70,7 @@ pub mod models;
 pub mod money;
 pub mod pipeline;
 pub mod plan;
+pub mod population;
 pub mod record;
 pub mod replay;
 pub mod service;

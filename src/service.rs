@@ -70,7 +70,7 @@ impl Service {
             revoke_budget_ms: u64::from(config.kafka.revoke_budget_ms),
             ground,
         };
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(&plan.rules.tiers));
         metrics.set_revoke_budget(Duration::from_millis(options.revoke_budget_ms));
         let timeout = Duration::from_millis(u64::from(config.kafka.transaction_timeout_ms));
         let silence_max = LANE_SILENCE_MAX.max(timeout * LANE_SILENCE_TIMEOUTS);

@@ -7,6 +7,7 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
+    use lifetide::churn::{Tier, Tiers};
     use lifetide::metrics::Metrics;
     use serde_json::Value;
 
@@ -23,7 +24,8 @@ mod tests {
 
     /// Every series there can be: with a partition and a lane.
     fn exposition() -> String {
-        let metrics = Metrics::new();
+        let tier = Tier { name: "all".to_owned(), from_minor: 0 };
+        let metrics = Metrics::new(&Tiers::new(vec![tier]).unwrap());
         let partition = metrics.own_partition(0);
         partition.restore_from(0, 2);
         partition.restored_to(1, 1);

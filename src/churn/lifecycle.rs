@@ -100,6 +100,11 @@ impl Standing {
         }
     }
 
+    /// Net revenue to date, on which the value tier hangs.
+    pub fn net_minor(&self) -> i128 {
+        self.net_minor
+    }
+
     /// The lifecycle as it was last published.
     pub fn lifecycle(&self, rules: &Rules) -> Lifecycle {
         self.history.map_or(Lifecycle::New, |history| {

@@ -80,6 +80,11 @@ impl Tiers {
         self.0.get(index).map_or("", |tier| tier.name.as_str())
     }
 
+    /// The names of all tiers, in the order of their indices.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|tier| tier.name.as_str())
+    }
+
     /// How much a signal about a customer of this tier matters: the top tier high, the lowest low,
     /// those between medium; medium too where a single tier tells nobody apart.
     pub fn severity(&self, index: usize) -> Severity {

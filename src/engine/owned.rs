@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::port::{Command, Failure, Restored, Transactions};
 use super::{Engine, Partition};
+use crate::calendar::Calendar;
 use crate::metrics::PartitionGauges;
 use crate::pipeline::Pipeline;
 
@@ -51,8 +52,8 @@ impl<T: Transactions> Engine<T> {
         self.store.insert(partition, Arc::clone(state.customers()));
         let offset_next = state.offset_next();
         gauges.run_from(offset_next.unwrap_or(0));
-        gauges.set_figures(state.figures(&self.rules.calendar));
         let owned = Owned { state, pipeline, epoch, is_rewinding: false, newest_ms: None, gauges };
+        owned.show(&self.rules.calendar);
         self.partitions.insert(partition, owned);
         self.commands.send(Command::Resume { partition, epoch, offset_next }).ok();
         self.mend(now_ms)
@@ -71,6 +72,11 @@ impl<T: Transactions> Engine<T> {
 }
 
 impl Owned {
+    /// Shows what is committed in the gauges.
+    pub(super) fn show(&self, calendar: &Calendar) {
+        self.gauges.set_figures(self.state.figures(calendar), self.state.population());
+    }
+
     /// Whether records and ticks of this epoch count. The first of a newer epoch ends a rewind.
     pub(super) fn takes(&mut self, epoch: u64) -> bool {
         if epoch > self.epoch {

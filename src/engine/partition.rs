@@ -1,5 +1,9 @@
 //! One input partition: committed state, what the open transaction stages over it, and its stream
 //! time. It decides nothing about a customer (the pipeline does) and nothing about transactions.
+//!
+//! `erasing` customers who are forgotten
+
+mod erasing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +21,7 @@ use crate::customer::Source;
 use crate::event::{Body, Event};
 use crate::metrics::Figures;
 use crate::pipeline::{Clock, Pipeline, Raise};
+use crate::population::{Census, Changes};
 use crate::record::changelog::Key;
 use crate::record::dead_letter::{DeadLetter, Refused};
 use crate::record::erased::{self, ErasedHash};
@@ -37,6 +42,8 @@ pub struct Partition {
     stage: Stage,
     mending: Option<Mending>,
     changelog_low: Option<i64>,
+    /// The sum over the committed customers.
+    population: Census,
 }
 
 /// How far a partition has come.
@@ -64,6 +71,7 @@ impl Partition {
             stage: Stage::default(),
             changelog_low: restored.changelog_low,
             mending: restored.mending,
+            population: restored.population,
         }
     }
 
@@ -72,9 +80,17 @@ impl Partition {
         self.mending.is_some()
     }
 
-    /// Goes on with other timers. Nothing is staged.
-    pub(super) fn set_timers(&mut self, timers: Timers) {
+    /// Goes on under another model, by which these are the timers and the sum over the customers.
+    /// Nothing is staged.
+    pub(super) fn remodel(&mut self, timers: Timers, population: Census) -> Changes {
         self.timers = timers;
+        let before = std::mem::replace(&mut self.population, population);
+        before.remodelled(&self.population)
+    }
+
+    /// The sum over the committed customers.
+    pub fn population(&self) -> &Census {
+        &self.population
     }
 
     /// The committed customers.
@@ -305,6 +321,7 @@ impl Partition {
                 None => self.erased.remove(hash),
             };
         }
+        self.population.merge(&self.stage.population);
         self.stage.clear();
         self.mending = None;
         self.position_committed = self.position;
@@ -325,16 +342,6 @@ impl Partition {
         offset_next
     }
 
-    /// When the customer was erased, if that is remembered.
-    fn erased_at_ms(&self, id: &str) -> Option<i64> {
-        if self.erased.is_empty() && self.stage.erased.is_empty() {
-            return None;
-        }
-        let hash = erased::hash_of(id);
-        let staged = self.stage.erased.get(&hash).copied();
-        staged.unwrap_or_else(|| self.erased.get(&hash).copied())
-    }
-
     /// Moves stream time on, and forgets erasures that are older than they must be remembered.
     fn advance(&mut self, pipeline: &Pipeline, at_ms: i64) {
         let before_ms = self.position.stream_time_ms;
@@ -342,30 +349,10 @@ impl Partition {
         self.position.stream_time_ms = Some(now_ms);
         let rules = pipeline.rules();
         let today = rules.calendar.day(now_ms);
-        if before_ms.is_some_and(|before_ms| rules.calendar.day(before_ms) == today) {
-            return;
+        if before_ms.is_none_or(|before_ms| rules.calendar.day(before_ms) != today) {
+            let memory_days = rules.windows.erasure_memory_days;
+            self.forget_before(rules.calendar.start_ms(today.plus(-memory_days)));
         }
-        let kept_from_ms = rules.calendar.start_ms(today.plus(-rules.windows.erasure_memory_days));
-        for at_ms in self.stage.erased.values_mut() {
-            *at_ms = at_ms.filter(|at_ms| *at_ms >= kept_from_ms);
-        }
-        for (hash, at_ms) in &self.erased {
-            if *at_ms < kept_from_ms && !self.stage.erased.contains_key(hash) {
-                self.stage.erased.insert(*hash, None);
-            }
-        }
-    }
-
-    fn erase(&mut self, event: &Event, work: &mut Work<'_>) -> Result<(), Failure> {
-        let hash = erased::hash_of(&event.customer_id);
-        self.stage.erased.insert(hash, Some(event.occurred_at_ms));
-        let index = self.stage.touch(&event.customer_id, &self.committed);
-        let (touched, customer) = self.stage.take(index, &self.committed);
-        self.timers.change(touched.hash, touched.due, None);
-        touched.due = None;
-        *customer = None;
-        self.stage.keep(index, Cause::Event);
-        work.send(Topic::Scores, &event.customer_id, None)
     }
 
     /// Takes note of a changed customer and sends what it gave rise to.
@@ -376,17 +363,21 @@ impl Partition {
         raise: &Raise,
         work: &mut Work<'_>,
     ) -> Result<(), Failure> {
+        let is_known = self.stage.is_known(index);
+        let before = Some(&raise.before).filter(|_| is_known);
+        self.stage.population.replace(before, Some(&raise.after));
+        work.tally.population(before, Some(&raise.after));
         let (Touched { id, hash, due, .. }, customer) = self.stage.take(index, &self.committed);
         let customer = customer.as_ref().expect("only a customer is published");
         self.timers.change(*hash, *due, raise.due);
         *due = raise.due;
-        work.tally.lifecycle(raise.lifecycle_before, raise.lifecycle);
+        work.tally.lifecycle(raise.before.place.lifecycle, raise.after.place.lifecycle);
         for signal in &raise.signals {
             work.tally.signal(signal.kind, signal.driver);
             work.send(Topic::Signals, id, Some(&signal.json))?;
         }
         if work.emit == Emit::Event {
-            work.score(id, customer, cause, raise.reading.as_ref())?;
+            work.score(id, customer, cause, Some(raise))?;
         }
         self.stage.keep(index, cause);
         Ok(())

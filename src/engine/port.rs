@@ -11,6 +11,7 @@ use super::timers::Timers;
 use crate::clv::Model;
 use crate::event::{Event, Rejection};
 use crate::metrics::{AbortCause, PartitionGauges, Phase};
+use crate::population::Census;
 use crate::record::dead_letter::Headers;
 use crate::record::erased::ErasedHash;
 use crate::record::marker::Marker;
@@ -131,6 +132,8 @@ pub struct Restored {
     pub changelog_low: Option<i64>,
     /// Present if something was given up: to be committed at once, so that it is not asked again.
     pub mending: Option<Mending>,
+    /// The sum over the customers, under `model`.
+    pub population: Census,
 }
 
 /// What was given up knowingly.

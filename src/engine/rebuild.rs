@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::port::{Mending, Restored};
-use super::remodel::due_day;
+use super::remodel::rest;
 use super::timers;
 use crate::customer::Customer;
 use crate::pipeline::Pipeline;
+use crate::population::Census;
 use crate::record::changelog::{self, Key};
 use crate::record::erased::{self, ErasedHash};
 use crate::record::marker::{Ground, Marker};
@@ -146,7 +147,12 @@ impl Rebuild {
         let offset_next = self.start(bounds)?;
         let offset_next = self.not_deleted(offset_next, bounds.low)?;
         let Self { customers, erased, marker, broken, losses, .. } = self;
-        let timers = timers::set(&customers, |entry| due_day(entry, pipeline));
+        let mut population = Census::default();
+        let timers = timers::set(&customers, |entry| {
+            let rest = rest(entry, pipeline)?;
+            population.add(&rest.share.place);
+            rest.due
+        });
         let mending =
             (!losses.is_empty()).then(|| Mending { discard: broken.into_keys().collect(), losses });
         // Whatever was given up is written down with a place to go on from.
@@ -164,6 +170,7 @@ impl Rebuild {
             offset_next,
             changelog_low,
             mending,
+            population,
         })
     }
 

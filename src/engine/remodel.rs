@@ -1,6 +1,6 @@
-//! A change of the model: every customer's timer moves. What that costs, a judgement of each, is
-//! done beside the engine, which then only looks up who has not changed since. It reads the
-//! committed store and decides nothing else. Called by `kafka::models` and by the engine.
+//! A change of the model: every customer's timer and share moves. What that costs, a judgement of
+//! each, is done beside the engine, which then only looks up who has not changed since. It reads
+//! the committed store and decides nothing else. Called by `kafka::models` and by the engine.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,11 +16,12 @@ use super::timers::{self, Timers};
 use super::{Engine, Owned};
 use crate::calendar::Day;
 use crate::clv::Model;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Rest};
+use crate::population::{Census, Place};
 use crate::record::changelog;
 use crate::store::{Customers, Entry, hash_of};
 
-/// The timers of one partition under another model.
+/// The timers and shares of one partition under another model.
 #[derive(Debug)]
 pub struct Remodel {
     /// The input partition.
@@ -29,8 +30,8 @@ pub struct Remodel {
     pub model: Arc<Model>,
     /// The state that was read: if the partition was lost and restored since, this is not for it.
     pub customers: Arc<Customers>,
-    /// By hash of the id: hash of the value, and the day.
-    due_days: HashMap<u64, (u64, Option<Day>), FxBuildHasher>,
+    /// By hash of the id: hash of the value, the day, and where the customer counts.
+    judged: HashMap<u64, (u64, Option<Day>, Place), FxBuildHasher>,
 }
 
 impl Remodel {
@@ -41,22 +42,30 @@ impl Remodel {
         pipeline: &Pipeline,
     ) -> Option<Box<Self>> {
         let model = Arc::clone(pipeline.model()?);
-        let mut due_days = HashMap::default();
+        let mut judged = HashMap::default();
         customers.visit_all(|entry| {
-            due_days.insert(hash_of(entry.id), (xxh3_64(entry.value), due_day(entry, pipeline)));
+            if let Some(Rest { due, share }) = rest(entry, pipeline) {
+                judged.insert(hash_of(entry.id), (xxh3_64(entry.value), due, share.place));
+            }
         });
-        Some(Box::new(Self { partition, model, customers, due_days }))
+        Some(Box::new(Self { partition, model, customers, judged }))
     }
 
-    /// Moves every timer. Who has changed since is judged now, and so is who shares a hash.
-    pub(super) fn timers(&self, pipeline: &Pipeline) -> Timers {
-        timers::set(&self.customers, |entry| {
-            let known = self.due_days.get(&hash_of(entry.id));
-            match known.filter(|(value_hash, _)| *value_hash == xxh3_64(entry.value)) {
-                Some((_, due)) => *due,
-                None => due_day(entry, pipeline),
-            }
-        })
+    /// Moves every timer and adds everybody up. Who has changed since is judged now, and so is who
+    /// shares a hash.
+    pub(super) fn take_stock(&self, pipeline: &Pipeline) -> (Timers, Census) {
+        let mut population = Census::default();
+        let timers = timers::set(&self.customers, |entry| {
+            let known = self.judged.get(&hash_of(entry.id));
+            let known = known.filter(|(value_hash, ..)| *value_hash == xxh3_64(entry.value));
+            let (due, place) = match known {
+                Some((_, due, place)) => (*due, *place),
+                None => rest(entry, pipeline).map(|rest| (rest.due, rest.share.place))?,
+            };
+            population.add(&place);
+            due
+        });
+        (timers, population)
     }
 }
 
@@ -73,11 +82,13 @@ impl<T: Transactions> Engine<T> {
         let pipeline = self.pipeline(Some(Arc::clone(&remodel.model)));
         let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
         if Arc::ptr_eq(owned.state.customers(), &remodel.customers) {
-            let timers = remodel.timers(&pipeline.borrow());
-            owned.state.set_timers(timers);
+            let (timers, population) = remodel.take_stock(&pipeline.borrow());
+            let changes = owned.state.remodel(timers, population);
+            // No transaction carries it: the records of the customers stay as they are.
+            self.metrics.population_changed(&changes);
             owned.pipeline = pipeline;
             remodel.customers.set_model_label(remodel.model.label());
-            owned.gauges.set_figures(owned.state.figures(&self.rules.calendar));
+            owned.show(&self.rules.calendar);
             let n_customers = owned.state.customers().n_customers();
             info!(partition, n_customers, model = remodel.model.label(), "changed the model");
         }
@@ -96,7 +107,7 @@ impl<T: Transactions> Engine<T> {
     }
 }
 
-/// The day of a customer's timer. What lies in the store was decoded before.
-pub(super) fn due_day(entry: Entry<'_>, pipeline: &Pipeline) -> Option<Day> {
-    changelog::decode(entry.value).ok().and_then(|customer| pipeline.due_day(&customer))
+/// What a customer's state says. What lies in the store was decoded before.
+pub(super) fn rest(entry: Entry<'_>, pipeline: &Pipeline) -> Option<Rest> {
+    changelog::decode(entry.value).ok().map(|customer| pipeline.rest(&customer))
 }

@@ -13,6 +13,7 @@ use rustc_hash::FxBuildHasher;
 use crate::calendar::Day;
 use crate::churn::Cause;
 use crate::customer::Customer;
+use crate::population::Census;
 use crate::record::changelog;
 use crate::record::erased::ErasedHash;
 use crate::store::{Customers, hash_of};
@@ -57,6 +58,8 @@ pub(super) struct Stage {
     pub(super) erased: BTreeMap<ErasedHash, Option<i64>>,
     /// The first offset read in this transaction.
     pub(super) offset_first: Option<i64>,
+    /// What the transaction adds to the sum over the customers, and takes from it.
+    pub(super) population: Census,
 }
 
 impl Stage {
@@ -77,6 +80,7 @@ impl Stage {
         self.at_hand = None;
         self.erased.clear();
         self.offset_first = None;
+        self.population.clear();
     }
 
     pub(super) fn touched(&self) -> &[Touched] {
@@ -111,6 +115,15 @@ impl Stage {
             next: self.by_hash.insert(hash, index),
         });
         index
+    }
+
+    /// Whether the customer was there before the change that is not kept yet.
+    pub(super) fn is_known(&self, index: usize) -> bool {
+        let touched = &self.touched[index];
+        match touched.cause {
+            Some(_) => touched.value.is_some(),
+            None => touched.is_committed,
+        }
     }
 
     /// Takes a customer in hand; none when new or erased.

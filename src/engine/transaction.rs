@@ -68,7 +68,7 @@ impl<T: Transactions> Engine<T> {
             let owned = self.partitions.get_mut(&partition).expect("it was staged just now");
             owned.state.commit();
             owned.gauges.committed(offset_next, owned.newest_ms);
-            owned.gauges.set_figures(owned.state.figures(&self.rules.calendar));
+            owned.show(&self.rules.calendar);
         }
         self.transactions.mark(Some(Phase::Apply));
         Ok(())

@@ -2,11 +2,11 @@
 //! of its own. Made by the engine for each step.
 
 use super::port::{Failure, Outgoing, Topic};
-use crate::churn::{Cause, Reading};
+use crate::churn::Cause;
 use crate::config::Emit;
 use crate::customer::Customer;
 use crate::metrics::Tally;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Raise};
 use crate::record::changelog::Key;
 
 /// Where staged records go; fails when the transaction cannot take them.
@@ -48,17 +48,17 @@ impl Work<'_> {
         (self.out)(Outgoing { topic, partition, key: Some(key), value, headers: &[] })
     }
 
-    /// Scores a customer as of the last judgement and sends it. `reading` is that judgement's,
+    /// Scores a customer as of the last judgement and sends it. `raise` is what that gave rise to,
     /// where it is at hand.
     pub(super) fn score(
         &mut self,
         id: &str,
         customer: &Customer,
         cause: Cause,
-        reading: Option<&Reading>,
+        raise: Option<&Raise>,
     ) -> Outcome {
         self.tally.score(cause);
-        let score = self.pipeline.score(id, customer, customer.path.as_of_ms, cause, reading);
+        let score = self.pipeline.score(id, customer, customer.path.as_of_ms, cause, raise);
         self.send(Topic::Scores, id, Some(&score))
     }
 }

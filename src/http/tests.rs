@@ -60,7 +60,7 @@ fn start(token: Option<Token>, limits: Limits, silence_max: Duration) -> Server 
     let listener = runtime.block_on(bind(listen)).unwrap();
     let address = listener.local_addr().unwrap();
     let lanes = Lanes::new(1, silence_max);
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(&crate::churn::testing::tiers()));
     let services = Services {
         metrics: Arc::clone(&metrics),
         lanes: Arc::clone(&lanes),

@@ -11,7 +11,10 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, GaugeVec, Histogram, IntCounter, Opts};
 
 use super::label::PartitionState;
+use super::population::PopulationGauges;
 use super::reading::{Figures, Reading, as_f64, seconds};
+use crate::churn::Tiers;
+use crate::population::Census;
 
 /// What a board counts beside its gauges.
 #[derive(Debug)]
@@ -117,9 +120,9 @@ impl PartitionGauges {
         lock(&self.reading).restore_remaining()
     }
 
-    /// The size of the committed state has changed.
-    pub fn set_figures(&self, figures: Figures) {
-        lock(&self.reading).set_figures(figures);
+    /// The committed state has changed: its size, and the sum over its customers.
+    pub fn set_figures(&self, figures: Figures, population: &Census) {
+        lock(&self.reading).set_figures(figures, population);
     }
 }
 
@@ -214,10 +217,11 @@ pub(super) struct BoardCollector {
     gauges: Vec<(GaugeVec, Figure)>,
     states: GaugeVec,
     bytes_per_customer: Gauge,
+    population: PopulationGauges,
 }
 
 impl BoardCollector {
-    pub(super) fn new(board: Arc<Board>) -> Self {
+    pub(super) fn new(board: Arc<Board>, tiers: &Tiers) -> Self {
         let constant = "names are constants that a test has seen registered";
         let vec = |name: &str, help: &str, labels: &[&str]| {
             GaugeVec::new(Opts::new(name, help), labels).expect(constant)
@@ -237,6 +241,7 @@ impl BoardCollector {
             gauges: GAUGES.into_iter().map(gauge).collect(),
             states,
             bytes_per_customer: bytes_per_customer.expect(constant),
+            population: PopulationGauges::new(tiers.clone()),
         }
     }
 
@@ -256,7 +261,8 @@ impl BoardCollector {
 impl Collector for BoardCollector {
     fn desc(&self) -> Vec<&Desc> {
         let gauges = self.gauges.iter().flat_map(|(gauge, _)| gauge.desc());
-        gauges.chain(self.states.desc()).chain(self.bytes_per_customer.desc()).collect()
+        let gauges = gauges.chain(self.states.desc()).chain(self.bytes_per_customer.desc());
+        gauges.chain(self.population.desc()).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -268,17 +274,20 @@ impl Collector for BoardCollector {
         self.states.reset();
         let now_ms = now_ms();
         let (mut n_customers, mut store_bytes) = (0, 0);
+        let mut population = Census::default();
         for (partition, reading) in &*readings {
             let reading = lock(reading);
             n_customers += reading.figures().n_customers;
             store_bytes += reading.figures().store_bytes;
+            population.merge(reading.population());
             self.fill(&partition.to_string(), &reading, now_ms);
         }
         let is_empty = n_customers == 0;
         let mean = if is_empty { 0.0 } else { count(store_bytes) / count(n_customers) };
         self.bytes_per_customer.set(mean);
         let gauges = self.gauges.iter().flat_map(|(gauge, _)| gauge.collect());
-        gauges.chain(self.states.collect()).chain(self.bytes_per_customer.collect()).collect()
+        let gauges = gauges.chain(self.states.collect()).chain(self.bytes_per_customer.collect());
+        gauges.chain(self.population.collect(&population)).collect()
     }
 }
 

@@ -4,11 +4,13 @@
 //! `http` (text).
 //!
 //! `label` closed label values · `tally` counts of one transaction · `counters` where they go ·
-//! `reading`, `board` the owned partitions · `process` memory and processor time
+//! `reading`, `board` the owned partitions · `population` what customers are worth · `process`
+//! memory and processor time
 
 mod board;
 mod counters;
 mod label;
+mod population;
 mod process;
 mod reading;
 mod tally;
@@ -22,6 +24,9 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::churn::Tiers;
+use crate::population::Changes;
+
 pub use board::{PartitionGauges, Restoring};
 pub use label::{AbortCause, FitOutcome, Phase};
 pub use reading::Figures;
@@ -30,6 +35,7 @@ pub use tally::Tally;
 use board::{Board, BoardCollector, RestoreCounters};
 use counters::{CounterBy, Counters, counter, counter_by};
 use label::{By, Label, Outcome};
+use population::ChangeCounters;
 use process::ProcessCollector;
 
 /// The content type of [`Metrics::text`].
@@ -52,6 +58,7 @@ const REVOKE_BUCKETS_SECONDS: [f64; 11] =
 pub struct Metrics {
     registry: Registry,
     counters: Counters,
+    changes: ChangeCounters,
     transactions: CounterBy<Outcome>,
     aborts: CounterBy<AbortCause>,
     retries: IntCounter,
@@ -69,14 +76,15 @@ pub struct Metrics {
 
 impl Metrics {
     /// Registers every series that has no partition or lane in it; they start at 0.
-    pub fn new() -> Self {
+    pub fn new(tiers: &Tiers) -> Self {
         let registry = Registry::new();
         let board = Arc::new(Board::new(restore_counters(&registry)));
-        register(&registry, BoardCollector::new(Arc::clone(&board)));
+        register(&registry, BoardCollector::new(Arc::clone(&board), tiers));
         register(&registry, ProcessCollector::new());
         describe_process(&registry);
         Self {
             counters: Counters::new(&registry),
+            changes: ChangeCounters::new(&registry, tiers),
             transactions: counter_by(
                 &registry,
                 "lifetide_transactions_total",
@@ -139,6 +147,12 @@ impl Metrics {
         #[expect(clippy::cast_precision_loss, reason = "a transaction is bounded far below 2^53")]
         self.transaction_events.observe(tally.n_inputs() as f64);
         self.counters.add(tally);
+        self.changes.add(&tally.population);
+    }
+
+    /// Another model has changed what a partition's customers are worth.
+    pub fn population_changed(&self, changes: &Changes) {
+        self.changes.add(changes);
     }
 
     /// The inputs consumed by committed transactions, whatever came of them.
@@ -217,12 +231,6 @@ impl Metrics {
     pub fn text(&self, is_ready: bool) -> String {
         self.ready.set(i64::from(is_ready));
         encode(&self.registry)
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

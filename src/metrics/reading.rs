@@ -3,6 +3,7 @@
 //! no lock; `board` keeps one a partition. Times are epoch milliseconds of the wall clock.
 
 use super::label::PartitionState;
+use crate::population::Census;
 
 /// The size of a partition's committed state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +48,7 @@ pub(super) struct Reading {
     ends: Option<Ends>,
     restore: Option<Restore>,
     figures: Figures,
+    population: Census,
 }
 
 impl Reading {
@@ -61,6 +63,7 @@ impl Reading {
             ends: None,
             restore: None,
             figures: Figures::default(),
+            population: Census::default(),
         }
     }
 
@@ -115,8 +118,9 @@ impl Reading {
         self.note_caught_up();
     }
 
-    pub(super) fn set_figures(&mut self, figures: Figures) {
+    pub(super) fn set_figures(&mut self, figures: Figures, population: &Census) {
         self.figures = figures;
+        self.population.clone_from(population);
     }
 
     pub(super) fn state(&self) -> PartitionState {
@@ -125,6 +129,11 @@ impl Reading {
 
     pub(super) fn figures(&self) -> Figures {
         self.figures
+    }
+
+    /// The sum over the customers.
+    pub(super) fn population(&self) -> &Census {
+        &self.population
     }
 
     pub(super) fn progress_ms(&self) -> i64 {

@@ -6,6 +6,7 @@ use super::label::{By, SignalLabel, Transition};
 use crate::churn::{Cause, Lifecycle, SignalKind};
 use crate::customer::Driver;
 use crate::event::{Kind, Reason};
+use crate::population::{Changes, Share};
 
 /// The counts of one transaction; drop it when the transaction aborts.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct Tally {
     pub(super) n_erased: u64,
     pub(super) n_dead_letters: u64,
     pub(super) n_timers_fired: u64,
+    pub(super) population: Changes,
 }
 
 impl Tally {
@@ -34,6 +36,7 @@ impl Tally {
             n_erased: 0,
             n_dead_letters: 0,
             n_timers_fired: 0,
+            population: Changes::default(),
         }
     }
 
@@ -82,6 +85,12 @@ impl Tally {
         if let Some(transition) = Transition::new(from, to) {
             *self.transitions.get_mut(transition) += 1;
         }
+    }
+
+    /// A customer counts with another share than before; `None` is one who is not known, or not
+    /// any more.
+    pub fn population(&mut self, before: Option<&Share>, after: Option<&Share>) {
+        self.population.take(before, after);
     }
 
     /// The inputs consumed: accepted, refused, duplicate and erased ones.

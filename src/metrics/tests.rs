@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::churn::testing::tiers;
 use crate::churn::{Cause, Lifecycle, SignalKind};
 use crate::customer::Driver;
 use crate::event::{Kind, Reason};
+use crate::population::{Census, Effect};
 
 /// A sample of every family, also of those that need a partition or a lane.
 fn full() -> (Metrics, PartitionGauges) {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(&tiers());
     let gauges = metrics.own_partition(3);
     gauges.restore_from(0, 10);
     gauges.restored_to(10, 4);
@@ -91,20 +93,26 @@ fn label_values_come_from_closed_sets_or_are_numbers_of_this_process() {
     let results =
         ["published", "worse", "not_identifiable", "wildly_different", "too_little", "failed"];
     numbers("result", &results);
+    numbers("direction", &["up", "down"]);
+    numbers("lifecycle", &Lifecycle::ALL.map(Lifecycle::as_str));
+    numbers("segment", &["bronze", "silver", "gold"]);
     numbers("type", &Kind::ALL.map(Kind::as_str));
     numbers("reason", &Reason::ALL.map(Reason::as_str));
     let known = [
         "cause",
+        "direction",
         "driver",
         "from",
         "kind",
         "lane",
         "le",
+        "lifecycle",
         "outcome",
         "partition",
         "phase",
         "reason",
         "result",
+        "segment",
         "state",
         "to",
         "type",
@@ -115,7 +123,7 @@ fn label_values_come_from_closed_sets_or_are_numbers_of_this_process() {
 
 #[test]
 fn every_member_of_a_closed_set_shows_from_the_start_at_zero() {
-    let text = Metrics::new().text(false);
+    let text = Metrics::new(&tiers()).text(false);
     let n_series = |name: &str| {
         let prefix = format!("{name}{{");
         samples(&text).filter(|line| line.starts_with(&prefix) && line.ends_with(" 0")).count()
@@ -126,6 +134,10 @@ fn every_member_of_a_closed_set_shows_from_the_start_at_zero() {
     assert_eq!(n_series("lifetide_signals_total"), SignalKind::ALL.len() * (Driver::ALL.len() + 1));
     let n_lifecycles = Lifecycle::ALL.len();
     assert_eq!(n_series("lifetide_lifecycle_transitions_total"), n_lifecycles * (n_lifecycles - 1));
+    let (n_changes, n_segments) = (Effect::ALL.len() * 3 * 2, n_lifecycles * 3);
+    assert_eq!(n_series("lifetide_population_clv_change_minor_units_total"), n_changes);
+    assert_eq!(n_series("lifetide_population_clv_minor_units"), n_segments);
+    assert_eq!(n_series("lifetide_population_customers"), n_segments);
     assert_eq!(n_series("lifetide_transactions_total"), 3);
     assert_eq!(n_series("lifetide_transaction_aborts_total"), AbortCause::ALL.len());
     assert_eq!(n_series("lifetide_transaction_phase_seconds_count"), Phase::ALL.len());
@@ -133,7 +145,7 @@ fn every_member_of_a_closed_set_shows_from_the_start_at_zero() {
 
 #[test]
 fn a_committed_transaction_counts_what_was_in_it_under_its_own_labels() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(&tiers());
     let mut tally = Tally::new();
     tally.event(Kind::OrderRefunded);
     tally.event(Kind::OrderRefunded);
@@ -173,7 +185,7 @@ fn a_committed_transaction_counts_what_was_in_it_under_its_own_labels() {
 
 #[test]
 fn an_aborted_transaction_counts_its_cause_and_nothing_of_its_content() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(&tiers());
     metrics.transaction_aborted(AbortCause::RevokeBudget);
     let text = metrics.text(true);
     assert_eq!(value(&text, r#"lifetide_transactions_total{outcome="aborted"}"#), Some(1.0));
@@ -185,7 +197,8 @@ fn an_aborted_transaction_counts_its_cause_and_nothing_of_its_content() {
 #[test]
 fn the_series_of_a_partition_vanish_with_it() {
     let (metrics, gauges) = full();
-    gauges.set_figures(Figures { n_customers: 4, store_bytes: 800, ..Figures::default() });
+    let figures = Figures { n_customers: 4, store_bytes: 800, ..Figures::default() };
+    gauges.set_figures(figures, &Census::default());
     let text = metrics.text(true);
     assert_eq!(value(&text, r#"lifetide_customers{partition="3"}"#), Some(4.0));
     assert_eq!(value(&text, "lifetide_bytes_per_customer"), Some(200.0));
@@ -200,7 +213,7 @@ fn the_series_of_a_partition_vanish_with_it() {
 
 #[test]
 fn a_lane_that_lets_go_late_keeps_the_series_of_the_new_owner() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(&tiers());
     let late = metrics.own_partition(0);
     let _owner = metrics.own_partition(0);
     drop(late);
@@ -209,14 +222,14 @@ fn a_lane_that_lets_go_late_keeps_the_series_of_the_new_owner() {
 
 #[test]
 fn ends_of_a_partition_that_is_not_owned_are_ignored() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(&tiers());
     metrics.input_ends(9, 1, 1);
     assert!(!metrics.text(true).contains("partition="));
 }
 
 #[test]
 fn readiness_is_what_the_scrape_says() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(&tiers());
     assert_eq!(value(&metrics.text(false), "lifetide_ready"), Some(0.0));
     assert_eq!(value(&metrics.text(true), "lifetide_ready"), Some(1.0));
 }

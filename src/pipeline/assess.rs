@@ -2,9 +2,11 @@
 //! nothing. Called by `pipeline`.
 
 use super::Rules;
+use crate::calendar::Day;
 use crate::churn::{self, Cause, Confidence, Lifecycle, Reading, TrendState};
-use crate::clv::{Forecaster, Model, formulas};
+use crate::clv::{Forecaster, Model, Purchases, formulas};
 use crate::customer::{Customer, Driver};
+use crate::population::Factors;
 use crate::record::score::{Churn, Clv, History, SCHEMA, Score, Segment, Source, Trend};
 use crate::record::wire::{Date, Estimate, Moment, Money};
 
@@ -21,6 +23,10 @@ pub(super) struct Subject<'a> {
 /// What the model says of the future, in major units. Absent what it does not say.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Prospects {
+    /// 0 where nothing is predicted, as the next.
+    p_alive: f64,
+    /// Expected of the customer if alive.
+    discounted_orders: f64,
     pub(super) expected_orders: Option<f64>,
     pub(super) expected_value: Option<f64>,
     /// Discounted value over the horizon if the customer is alive.
@@ -29,32 +35,61 @@ pub(super) struct Prospects {
     pub(super) predicted: Option<f64>,
 }
 
+/// What a prediction is made of: what the models know of a customer on one day.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Basis {
+    pub(super) purchases: Purchases,
+    pub(super) repeat_net_minor: i128,
+}
+
+impl Basis {
+    /// `None` without a standing order.
+    pub(super) fn of(customer: &Customer, today: Day) -> Option<Self> {
+        let ledger = &customer.ledger;
+        let purchases = ledger.purchases(today)?;
+        Some(Self { purchases, repeat_net_minor: ledger.repeat_net_minor() })
+    }
+}
+
 impl Prospects {
     pub(super) fn of(
         rules: &Rules,
         model: Option<&Model>,
         forecaster: Option<&mut Forecaster>,
-        customer: &Customer,
-        reading: &Reading,
+        basis: &Basis,
+        p_alive: Option<f64>,
     ) -> Self {
-        let (Some(model), Some(forecaster), Some(p_alive)) = (model, forecaster, reading.p_alive)
-        else {
+        let (Some(model), Some(forecaster), Some(p_alive)) = (model, forecaster, p_alive) else {
             return Self::default();
         };
-        let purchases = reading.purchases;
+        let Basis { purchases, repeat_net_minor } = *basis;
         let alive = forecaster.alive(purchases.x, purchases.t_days);
         let mean_major = match purchases.x {
             0 => 0.0,
-            x => major(rules, customer.ledger.repeat_net_minor()) / f64::from(x),
+            x => major(rules, repeat_net_minor) / f64::from(x),
         };
         let expected_value = model.expected_value(purchases.x, mean_major);
         let predicted_alive = expected_value.map(|value| value * alive.discounted_orders);
         Self {
+            p_alive,
+            discounted_orders: alive.discounted_orders,
             expected_orders: Some(p_alive * alive.expected_orders),
             expected_value,
             predicted_alive,
             predicted: predicted_alive.map(|value| value * p_alive),
         }
+    }
+
+    /// The prediction in minor units, and the factors of which it is the product.
+    pub(super) fn factors(&self, rules: &Rules) -> Option<(f64, Factors)> {
+        let (predicted, expected_value) = self.predicted.zip(self.expected_value)?;
+        let minor_per_major = rules.intake.currency.minor_per_major();
+        let factors = Factors {
+            retention: self.p_alive,
+            frequency: self.discounted_orders,
+            basket: expected_value * minor_per_major,
+        };
+        Some((predicted * minor_per_major, factors))
     }
 }
 
@@ -76,10 +111,9 @@ pub(super) fn score<'a>(
     judging: &churn::Rules,
     subject: Subject<'a>,
     reading: Option<&Reading>,
-    prospects: Option<Prospects>,
+    prospects: Prospects,
 ) -> Score<'a> {
     let Subject { id, customer, as_of_ms, cause, model_label } = subject;
-    let prospects = prospects.unwrap_or_default();
     let tier = rules.tiers.of(customer.totals.net_revenue_minor());
     let lifecycle = reading.map_or(Lifecycle::New, |reading| reading.lifecycle);
     Score {

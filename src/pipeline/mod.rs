@@ -4,6 +4,7 @@
 
 mod assess;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,8 +13,11 @@ use crate::churn::{self, Cause, Occasion, Raised, Reading, Standing, Verdict, Wo
 use crate::clv::{Forecaster, Horizon, Model, formulas};
 use crate::customer::{Applied, Customer, Driver, SignalKind, Source, Windows};
 use crate::event::{Body, Event, Intake};
+use crate::population::Share;
 use crate::record::signal::{Evidence, SCHEMA, Signal};
 use crate::record::wire::{Estimate, Moment};
+
+use assess::{Basis, Prospects};
 
 /// Whose clock moved time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,12 +64,28 @@ pub struct Raise {
     pub signals: Vec<Ready>,
     /// The customer's timer from now on.
     pub due: Option<Day>,
-    /// The lifecycle before the step.
-    pub lifecycle_before: churn::Lifecycle,
-    /// The lifecycle after it.
-    pub lifecycle: churn::Lifecycle,
+    /// What the customer counted with before the step, as of the last one.
+    pub before: Share,
+    /// What the customer counts with after it.
+    pub after: Share,
     /// The customer as judged; absent without a standing order.
-    pub reading: Option<Reading>,
+    reading: Option<Reading>,
+    prospects: Prospects,
+}
+
+/// What a customer's state says as of its last step, whatever came since.
+#[derive(Clone, Copy, Debug)]
+pub struct Rest {
+    /// The customer's one timer.
+    pub due: Option<Day>,
+    /// What the customer counts with.
+    pub share: Share,
+}
+
+/// A customer before a step.
+struct Before {
+    standing: Standing,
+    basis: Option<Basis>,
 }
 
 /// A signal ready to be sent.
@@ -87,7 +107,8 @@ pub struct Pipeline {
     rules: Arc<Rules>,
     judging: churn::Rules,
     model: Option<Arc<Model>>,
-    forecaster: Option<Forecaster>,
+    /// Its table fills as it is asked; what it answers does not depend on that.
+    forecaster: Option<RefCell<Forecaster>>,
 }
 
 impl Pipeline {
@@ -100,8 +121,8 @@ impl Pipeline {
             rules.calendar.clone(),
             rules.intake.currency,
         );
-        let forecaster =
-            model.as_ref().map(|model| Forecaster::new(Arc::clone(model), rules.horizon));
+        let forecaster = |model: &Arc<Model>| Forecaster::new(Arc::clone(model), rules.horizon);
+        let forecaster = model.as_ref().map(|model| RefCell::new(forecaster(model)));
         Self { rules, judging, model, forecaster }
     }
 
@@ -129,7 +150,7 @@ impl Pipeline {
         source: Source,
         stream_ms: i64,
     ) -> Option<Raise> {
-        let before = Standing::of(customer);
+        let before = self.before(customer);
         let fingerprint = event.fingerprint(source.partition, source.offset);
         let Rules { intake, calendar, windows, .. } = &*self.rules;
         match customer.apply(event, fingerprint, intake, calendar, windows) {
@@ -159,29 +180,71 @@ impl Pipeline {
         stream_ms: i64,
         clock: Clock,
     ) -> Raise {
-        let before = Standing::of(customer);
+        let before = self.before(customer);
         self.judge(id, customer, &before, Occasion::Timer { due_ms }, stream_ms, clock)
+    }
+
+    fn before(&self, customer: &Customer) -> Before {
+        let today = self.rules.calendar.day(customer.path.as_of_ms);
+        Before { standing: Standing::of(customer), basis: Basis::of(customer, today) }
     }
 
     fn judge(
         &mut self,
         id: &str,
         customer: &mut Customer,
-        before: &Standing,
+        before: &Before,
         occasion: Occasion,
         stream_ms: i64,
         clock: Clock,
     ) -> Raise {
-        let lifecycle_before = before.lifecycle(&self.judging);
-        let Self { rules, judging, model, forecaster } = self;
-        let worth = |customer: &Customer, reading: &Reading| {
-            worth(rules, model.as_deref(), forecaster.as_mut(), customer, reading)
-        };
+        let Before { standing, basis } = before;
+        let (tier_before, lifecycle_before) =
+            (self.rules.tiers.of(standing.net_minor()), standing.lifecycle(&self.judging));
+        let worth = |customer: &Customer, reading: &Reading| self.worth(customer, reading);
         let Verdict { raised, reading, due } =
-            churn::judge(customer, before, occasion, stream_ms, judging, worth);
+            churn::judge(customer, standing, occasion, stream_ms, &self.judging, worth);
         let signals = raised.into_iter().map(|raised| self.ready(id, raised, clock)).collect();
-        let lifecycle = reading.as_ref().map_or(churn::Lifecycle::New, |reading| reading.lifecycle);
-        Raise { signals, due, lifecycle_before, lifecycle, reading }
+        let prospects = self.prospects(customer, reading.as_ref());
+        let after = self.share(customer, reading.as_ref(), &prospects);
+        // Within a day that brings no further purchase day the chance stays as it is.
+        let same = reading.filter(|it| basis.is_some_and(|basis| basis.purchases == it.purchases));
+        let counts = lifecycle_before != churn::Lifecycle::Lapsed;
+        let predicted = basis.filter(|_| counts).and_then(|basis| {
+            let p_alive = match same {
+                Some(reading) => reading.p_alive,
+                None => self.model.as_ref().map(|model| model.p_alive(&basis.purchases)),
+            };
+            self.predict(&basis, p_alive).factors(&self.rules)
+        });
+        let before = Share::new(tier_before, lifecycle_before, basis.is_some(), predicted);
+        Raise { signals, due, before, after, reading, prospects }
+    }
+
+    /// What the customer counts with as of the day of the reading.
+    fn share(
+        &self,
+        customer: &Customer,
+        reading: Option<&Reading>,
+        prospects: &Prospects,
+    ) -> Share {
+        let tier = self.rules.tiers.of(customer.totals.net_revenue_minor());
+        let lifecycle = reading.map_or(churn::Lifecycle::New, |reading| reading.lifecycle);
+        Share::new(tier, lifecycle, reading.is_some(), prospects.factors(&self.rules))
+    }
+
+    fn prospects(&self, customer: &Customer, reading: Option<&Reading>) -> Prospects {
+        reading.map_or_else(Prospects::default, |reading| {
+            let repeat_net_minor = customer.ledger.repeat_net_minor();
+            let basis = Basis { purchases: reading.purchases, repeat_net_minor };
+            self.predict(&basis, reading.p_alive)
+        })
+    }
+
+    fn predict(&self, basis: &Basis, p_alive: Option<f64>) -> Prospects {
+        let mut forecaster = self.forecaster.as_ref().map(RefCell::borrow_mut);
+        let forecaster = forecaster.as_deref_mut();
+        Prospects::of(&self.rules, self.model.as_deref(), forecaster, basis, p_alive)
     }
 
     fn ready(&self, id: &str, raised: Raised, clock: Clock) -> Ready {
@@ -220,52 +283,59 @@ impl Pipeline {
         churn::due_day(customer, today, &self.judging)
     }
 
-    /// The score of a customer as of an instant, as JSON. `reading` saves the work where the
-    /// customer was judged at that very instant.
+    /// What the state says as of its last step: what that step gave, so that a restart, which knows
+    /// the state alone, sets the same timer and counts the same share.
+    pub fn rest(&self, customer: &Customer) -> Rest {
+        let today = self.rules.calendar.day(customer.path.as_of_ms);
+        let (reading, prospects) = self.read(customer, today);
+        let due = reading.and_then(|it| it.due_day(&customer.path.latches, &self.judging));
+        Rest { due, share: self.share(customer, reading.as_ref(), &prospects) }
+    }
+
+    /// What the customer counts with on a day that is no earlier than the last step and before the
+    /// timer.
+    pub fn share_on(&self, customer: &Customer, today: Day) -> Share {
+        let (reading, prospects) = self.read(customer, today);
+        self.share(customer, reading.as_ref(), &prospects)
+    }
+
+    fn read(&self, customer: &Customer, today: Day) -> (Option<Reading>, Prospects) {
+        let reading = churn::read(customer, today, &self.judging);
+        (reading, self.prospects(customer, reading.as_ref()))
+    }
+
+    /// The score of a customer as of an instant, as JSON. `raise` saves the work where the customer
+    /// was judged at that very instant.
     pub fn score(
-        &mut self,
+        &self,
         id: &str,
         customer: &Customer,
         as_of_ms: i64,
         cause: Cause,
-        reading: Option<&Reading>,
+        raise: Option<&Raise>,
     ) -> Vec<u8> {
-        let read = match reading {
-            Some(_) => None,
-            None => churn::read(customer, self.rules.calendar.day(as_of_ms), &self.judging),
+        let (reading, prospects) = if let Some(raise) = raise {
+            (raise.reading, raise.prospects)
+        } else {
+            self.read(customer, self.rules.calendar.day(as_of_ms))
         };
-        let label = self.model.as_ref().map_or("none", |model| model.label());
-        let subject = assess::Subject { id, customer, as_of_ms, cause, model_label: label };
-        let reading = reading.or(read.as_ref());
-        let prospects = reading.map(|reading| {
-            assess::Prospects::of(
-                &self.rules,
-                self.model.as_deref(),
-                self.forecaster.as_mut(),
-                customer,
-                reading,
-            )
-        });
-        assess::score(&self.rules, &self.judging, subject, reading, prospects).to_json()
+        let model_label = self.model_label();
+        let subject = assess::Subject { id, customer, as_of_ms, cause, model_label };
+        let score = assess::score(&self.rules, &self.judging, subject, reading.as_ref(), prospects);
+        score.to_json()
     }
-}
 
-/// What the customer is worth, for a signal's value at risk.
-fn worth(
-    rules: &Rules,
-    model: Option<&Model>,
-    forecaster: Option<&mut Forecaster>,
-    customer: &Customer,
-    reading: &Reading,
-) -> Worth {
-    let prospects = assess::Prospects::of(rules, model, forecaster, customer, reading);
-    let average_order_value = assess::average_order_value(rules, customer);
-    let n_orders = customer.totals.n_orders;
-    let orders_per_month = formulas::orders_per_month(n_orders, reading.purchases.t_days);
-    Worth {
-        predicted_alive: prospects.predicted_alive,
-        average_order_value,
-        orders_per_month: average_order_value.map(|_| orders_per_month),
-        horizon_months: rules.horizon.months,
+    /// What the customer is worth, for a signal's value at risk.
+    fn worth(&self, customer: &Customer, reading: &Reading) -> Worth {
+        let prospects = self.prospects(customer, Some(reading));
+        let average_order_value = assess::average_order_value(&self.rules, customer);
+        let n_orders = customer.totals.n_orders;
+        let orders_per_month = formulas::orders_per_month(n_orders, reading.purchases.t_days);
+        Worth {
+            predicted_alive: prospects.predicted_alive,
+            average_order_value,
+            orders_per_month: average_order_value.map(|_| orders_per_month),
+            horizon_months: self.rules.horizon.months,
+        }
     }
 }

@@ -99,7 +99,7 @@ impl Process {
             harm: Rc::clone(&harm),
             state: State::default(),
         }));
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(&shop.plan.rules.tiers));
         let (sender, commands) = bounded(COMMANDS_MAX);
         let store = Arc::new(Store::default());
         let port = Port(Rc::clone(&producer));

@@ -19,6 +19,7 @@ use lifetide::engine::{
 use lifetide::event::{Envelope, decode};
 use lifetide::metrics::{Metrics, Phase};
 use lifetide::plan::Plan;
+use lifetide::population::Census;
 use lifetide::record::marker::Ground;
 
 use crate::equality::StatePlace;
@@ -71,7 +72,7 @@ impl Recounter {
                 n_partitions,
             },
         };
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(&plan.rules.tiers));
         // A command for each partition: that it may be read. Nobody obeys.
         let (commands, obeyed) = bounded(usize::try_from(n_partitions).unwrap());
         let memory = Memory(Rc::clone(&written));
@@ -133,6 +134,7 @@ fn never_processed(partition: i32, n_partitions: i32, model: Option<Arc<Model>>)
         offset_next: None,
         changelog_low: None,
         mending: None,
+        population: Census::default(),
     }
 }
 

@@ -9,6 +9,7 @@ mod model;
 mod outcome;
 mod ownership;
 mod poison;
+mod population;
 mod recount;
 mod sameness;
 mod source;

@@ -30,7 +30,7 @@ fn world() -> World {
     World::new(&setup, &log(&events))
 }
 
-fn remodel(world: &World, model: &Arc<Model>) -> Input {
+pub(super) fn remodel(world: &World, model: &Arc<Model>) -> Input {
     let customers = world.store.customers(0).unwrap();
     let pipeline = Pipeline::new(world.setup.rules(), Some(Arc::clone(model)));
     Input::Model(Remodel::prepare(0, customers, &pipeline).unwrap())

@@ -72,7 +72,7 @@ pub(super) fn last_of_each_key(written: &[Written]) -> Vec<Written> {
     last.into_values().cloned().collect()
 }
 
-/// Whether a line of the metrics counts committed work in a way that no batching may change.
+/// Whether a line of the metrics says of committed work what no batching may change.
 pub(super) fn is_count(line: &str, emit: Emit) -> bool {
     let names = [
         "lifetide_events_total",
@@ -83,6 +83,7 @@ pub(super) fn is_count(line: &str, emit: Emit) -> bool {
         "lifetide_erased_events_total",
         "lifetide_dead_letters_total",
         "lifetide_timers_fired_total",
+        "lifetide_population_",
     ];
     let is_score = emit == Emit::Event && line.starts_with("lifetide_scores_total");
     is_score || names.iter().any(|name| line.starts_with(name))

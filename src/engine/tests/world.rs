@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::broker::{Way, Written};
 use super::outcome::{Outcome, input_partition, is_count, last_of_each_key};
+use super::population;
 use super::source::{Logs, Source};
 use super::workload::{GROUND_PARTITIONS, rules};
 use crate::churn::testing::model;
@@ -95,7 +96,7 @@ impl World {
         let broker = Way::default();
         let epochs = Rc::clone(&broker.0.borrow().epochs);
         let source = Source::new(logs, setup.rules().intake.clone(), epochs);
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(&setup.rules().tiers));
         let (engine, commands, store) = engine(setup, &broker, &metrics);
         let inputs = VecDeque::new();
         let setup = setup.clone();
@@ -259,6 +260,7 @@ impl World {
         }
         let state = broker.state();
         self.check_memory(&state);
+        population::check(self);
         let text = self.metrics.text(true);
         let counts = text.lines().filter(|line| is_count(line, self.setup.emit));
         Outcome {
