@@ -1,6 +1,8 @@
 //! The recount of a history, customer by customer, by the same pipeline as the processor's. Time is
 //! the events' alone. No I/O. Called by `commands::replay`.
 
+mod comparison;
+
 use std::collections::BTreeMap;
 
 use compact_str::CompactString;
@@ -10,6 +12,11 @@ use crate::churn::Cause;
 use crate::customer::{Customer, Source};
 use crate::event::{Body, Event};
 use crate::pipeline::{Clock, Pipeline, Raise};
+use crate::population::Share;
+
+pub use comparison::{Comparison, Side, Windows};
+
+use comparison::Passage;
 
 /// An event with the stream time right after it, were all customers of the history one partition.
 #[derive(Debug)]
@@ -24,6 +31,7 @@ struct Step {
 pub struct Replay {
     steps: BTreeMap<CompactString, Vec<Step>>,
     n_events: u64,
+    first_ms: Option<i64>,
     stream_ms: Option<i64>,
 }
 
@@ -57,6 +65,7 @@ impl Replay {
         let at_ms = event.occurred_at_ms;
         let stream_ms = self.stream_ms.map_or(at_ms, |stream_ms| stream_ms.max(at_ms));
         self.stream_ms = Some(stream_ms);
+        self.first_ms = Some(self.first_ms.map_or(at_ms, |first_ms| first_ms.min(at_ms)));
         let offset = i64::try_from(self.n_events).unwrap_or(i64::MAX);
         self.n_events += 1;
         let id = event.customer_id.clone();
@@ -66,6 +75,11 @@ impl Replay {
     /// Stream time after the last event.
     pub fn stream_ms(&self) -> Option<i64> {
         self.stream_ms
+    }
+
+    /// The time of the earliest event.
+    pub fn first_ms(&self) -> Option<i64> {
+        self.first_ms
     }
 
     /// Events taken.
@@ -81,9 +95,21 @@ impl Replay {
         pipeline: &mut Pipeline,
         until_ms: impl Fn(&str) -> i64,
     ) -> impl Iterator<Item = Recounted> {
+        self.play_with(pipeline, None, until_ms)
+    }
+
+    /// [`Self::play`], and fills a comparison on the way, whose last window ends by `until_ms`.
+    pub fn play_with(
+        self,
+        pipeline: &mut Pipeline,
+        mut comparison: Option<&mut Comparison>,
+        until_ms: impl Fn(&str) -> i64,
+    ) -> impl Iterator<Item = Recounted> {
         self.steps.into_iter().filter_map(move |(id, steps)| {
             let until_ms = until_ms(&id);
-            Player { pipeline, id, customer: None, signals: Vec::new(), n_duplicates: 0, due: None }
+            let watch = comparison.as_deref_mut().map(|it| (Passage::default(), it));
+            let (signals, n_duplicates) = (Vec::new(), 0);
+            Player { pipeline, watch, id, customer: None, signals, n_duplicates, due: None }
                 .play(steps, until_ms)
         })
     }
@@ -91,6 +117,7 @@ impl Replay {
 
 struct Player<'a> {
     pipeline: &'a mut Pipeline,
+    watch: Option<(Passage, &'a mut Comparison)>,
     id: CompactString,
     customer: Option<Customer>,
     signals: Vec<Signal>,
@@ -114,15 +141,26 @@ impl Player<'_> {
             self.fire_until(stream_ms);
             if matches!(event.body, Body::CustomerErased) {
                 erased_at_ms = Some(event.occurred_at_ms);
-                (self.customer, self.due) = (None, None);
+                if self.customer.take().is_some() {
+                    self.note(None, stream_ms);
+                }
+                self.due = None;
                 continue;
             }
             let customer = self.customer.get_or_insert_default();
+            let before = customer.totals;
             if let Some(raise) = self.pipeline.apply(customer, &event, source, stream_ms) {
-                self.take(raise);
+                if let Some((passage, comparison)) = &mut self.watch {
+                    passage.order(comparison, before, customer.totals);
+                }
+                self.take(raise, stream_ms);
             }
         }
         self.fire_until(until_ms);
+        let tomorrow = self.pipeline.rules().calendar.day(until_ms).plus(1);
+        if let Some((passage, comparison)) = &mut self.watch {
+            passage.cross(comparison, self.customer.as_ref(), tomorrow, self.pipeline);
+        }
         let Self { id, signals, n_duplicates, .. } = self;
         self.customer.map(|customer| Recounted { id, customer, signals, n_duplicates })
     }
@@ -131,14 +169,29 @@ impl Player<'_> {
         while let Some((day, customer)) = self.due.zip(self.customer.as_mut()) {
             let due_ms = self.pipeline.rules().calendar.start_ms(day);
             if due_ms > until_ms {
-                return;
+                break;
+            }
+            if let Some((passage, comparison)) = &mut self.watch {
+                passage.cross(comparison, Some(customer), day, self.pipeline);
             }
             let raise = self.pipeline.fire(&self.id, customer, due_ms, due_ms, Clock::Event);
-            self.take(raise);
+            self.take(raise, due_ms);
+        }
+        let today = self.pipeline.rules().calendar.day(until_ms);
+        if let Some((passage, comparison)) = &mut self.watch {
+            passage.cross(comparison, self.customer.as_ref(), today, self.pipeline);
         }
     }
 
-    fn take(&mut self, raise: Raise) {
+    /// The customer counts with another share since the step at `at_ms`.
+    fn note(&mut self, share: Option<Share>, at_ms: i64) {
+        if let Some((passage, comparison)) = &mut self.watch {
+            passage.step(comparison, share, self.pipeline.rules().calendar.day(at_ms));
+        }
+    }
+
+    fn take(&mut self, raise: Raise, at_ms: i64) {
+        self.note(Some(raise.after), at_ms);
         self.due = raise.due;
         self.signals.extend(raise.signals.into_iter().map(|signal| Signal {
             raised_at_ms: signal.raised_at_ms,
@@ -153,3 +206,6 @@ pub fn score(pipeline: &mut Pipeline, recounted: &mut Recounted, as_of_ms: i64) 
     recounted.customer.path.source = None;
     pipeline.score(&recounted.id, &recounted.customer, as_of_ms, Cause::Time, None)
 }
+
+#[cfg(test)]
+mod tests;

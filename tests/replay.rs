@@ -173,3 +173,59 @@ fn what_is_written_is_no_other_file_of_the_call() {
     assert!(std::fs::read_to_string(&input).expect("it is still there").starts_with("customer_id"));
     assert!(!folder.path().join("out.jsonl").exists());
 }
+
+#[test]
+fn a_comparison_adds_up_and_leaves_the_scores_as_they_are() {
+    let folder = tempfile::tempdir().expect("there is room for a file");
+    let [with, without] = ["with", "without"].map(|name| folder.path().join(name));
+    let [with_path, without_path] = [&with, &without].map(|path| path.display().to_string());
+    let model = data("models/mbg-nbd.toml").display().to_string();
+    let common = ["--model", &model, "--until", "1997-12-31"];
+    let compared = |path: &str| {
+        let compare = ["--scores", path, "--compare", "1997-10-01"];
+        let output = replay(&[&common[..], &compare].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("the table is text")
+    };
+    let text = compared(&with_path);
+    assert_eq!(text, compared(&with_path), "the same every time");
+    assert!(replay(&[&common[..], &["--scores", &without_path]].concat()).status.success());
+    let [with, without] = [with, without].map(|path| std::fs::read(path).expect("it is there"));
+    assert_eq!(with, without);
+
+    let (_, table) = text.split_once("\n\n").expect("the table comes after the summary");
+    let row = |name: &str| {
+        let cells = table.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+        let cell = |cell: &str| cell.replace('.', "").parse::<i64>().expect("a number");
+        let cells: Vec<i64> = cells.split_whitespace().map(cell).collect();
+        <[i64; 2]>::try_from(cells).expect("two windows")
+    };
+    assert!(table.contains("from 1997-07-01   from 1997-10-01"), "{table}");
+    assert!(table.contains("1997-09-30        1997-12-31"), "{table}");
+    let drivers = ["retention", "frequency", "basket", "lost", "recovered"];
+    let drivers = drivers.map(|name| row(&format!("  {name} ")));
+    for i in [0, 1] {
+        let moved: i64 = drivers.iter().map(|cells| cells[i]).sum();
+        assert_eq!(moved, row("  all of it")[i], "{table}");
+        let ends = ["population CLV at the start", "population CLV at the end"].map(row);
+        assert_eq!(ends[0][i] + moved, ends[1][i], "{table}");
+    }
+    let orders = std::fs::read_to_string(data("cdnow_sample.csv")).expect("it is there");
+    let months = [["1997-07", "1997-08", "1997-09"], ["1997-10", "1997-11", "1997-12"]];
+    let in_months = |months: [&str; 3]| {
+        let is_in = |line: &&str| months.iter().any(|month| line.contains(month));
+        i64::try_from(orders.lines().filter(is_in).count()).expect("a few thousand")
+    };
+    assert_eq!(row("orders "), months.map(in_months));
+    let last = text.lines().last().expect("there is a sentence");
+    assert!(last.starts_with("in the 92 days from 1997-10-01, against as many before: "), "{last}");
+
+    let refused = |arguments: &[&str], why: &str| {
+        let output = replay(arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{error}");
+        assert!(error.contains(why), "{error}");
+    };
+    refused(&["--compare", "1997-01-01"], "the history goes from `1997-01-01` to `1998-06-30`");
+    refused(&["--compare", "1997-10-01", "--against", &with_path], "--against");
+}

@@ -78,6 +78,8 @@ Examples:
       --until 2026-06-30 --model model.toml --scores scores.jsonl --signals signals.jsonl
   lifetide replay --input events.jsonl --against topic-scores.jsonl
       recount what a topic holds, and print the differences
+  lifetide replay --input orders.csv --model model.toml --compare 2026-03-01
+      what a price rise on that day cost and brought
 
 Exit codes:
   0   done

@@ -52,6 +52,10 @@ pub struct Replay {
     /// Recount these scores, read from the topic, and print the differences
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scores", "signals"])]
     pub against: Option<PathBuf>,
+    /// Print what moved population CLV, orders and baskets in the days before this date and in as
+    /// many from it on
+    #[arg(long, value_name = "DATE", conflicts_with = "against")]
+    pub compare: Option<Date>,
 }
 
 /// Arguments of `fit`.

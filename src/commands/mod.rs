@@ -4,6 +4,7 @@
 mod against;
 pub mod calibrate;
 pub mod check;
+mod comparison;
 pub mod completions;
 pub mod demo;
 pub mod fit;

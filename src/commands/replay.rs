@@ -11,14 +11,14 @@ use compact_str::CompactString;
 
 use super::against::Against;
 use super::reading::{self, Source};
-use super::{Outcome, load_config, printed, refuse_shared_files};
-use crate::calendar::Day;
+use super::{Misuse, Outcome, comparison, load_config, printed, refuse_shared_files};
+use crate::calendar::{Calendar, Day};
 use crate::cli;
 use crate::config::Purpose;
 use crate::history::{Options, Order, Row, Tally};
 use crate::pipeline::Pipeline;
 use crate::plan::{Plan, read_model};
-use crate::replay::{Replay, Signal, score};
+use crate::replay::{Comparison, Replay, Signal, Windows, score};
 
 /// Recounts a history.
 ///
@@ -58,11 +58,23 @@ pub fn execute(arguments: &cli::Replay) -> Result<Outcome> {
     let calendar = plan.rules.calendar.clone();
     let last = replay.stream_ms().map(|stream_ms| calendar.day(stream_ms));
     let end_ms = until.or(last).map_or(0, |day| calendar.end_ms(day));
-    let played = Played { events: replay.n_events(), ..Played::default() };
-    match against {
-        Some(against) => compare(replay, &mut pipeline, against, end_ms),
-        None => write(replay, &mut pipeline, arguments, end_ms, played, &history),
+    if let Some(against) = against {
+        return compare(replay, &mut pipeline, against, end_ms);
     }
+    let comparison = match arguments.compare {
+        Some(date) => Some(windows(&replay, Day::from_date(date), &calendar, end_ms)?),
+        None => None,
+    };
+    write(replay, &mut pipeline, arguments, end_ms, comparison, &history)
+}
+
+/// The days to compare around `date`.
+fn windows(replay: &Replay, date: Day, calendar: &Calendar, end_ms: i64) -> Result<Comparison> {
+    let Some(first_ms) = replay.first_ms() else {
+        return Err(Misuse("`--compare` needs a history, and no row has been read".into()).into());
+    };
+    let windows = Windows::around(date, calendar.day(first_ms), calendar.day(end_ms));
+    Ok(Comparison::new(windows.map_err(Misuse)?))
 }
 
 fn read(arguments: &cli::Replay, options: Options) -> Result<(Vec<Row>, Tally)> {
@@ -91,13 +103,15 @@ fn write(
     pipeline: &mut Pipeline,
     arguments: &cli::Replay,
     end_ms: i64,
-    mut played: Played,
+    mut comparison: Option<Comparison>,
     file: &Tally,
 ) -> Result<Outcome> {
+    let mut played = Played { events: replay.n_events(), ..Played::default() };
     let mut scores = arguments.scores.as_deref().map(Lines::create).transpose()?;
     let mut signals: Vec<(CompactString, Signal)> = Vec::new();
     // All are played before the first is scored: each borrows the pipeline.
-    let mut recounted: Vec<_> = replay.play(pipeline, |_| end_ms).collect();
+    let mut recounted: Vec<_> =
+        replay.play_with(pipeline, comparison.as_mut(), |_| end_ms).collect();
     for one in &mut recounted {
         played.customers += 1;
         played.duplicates += one.n_duplicates;
@@ -119,12 +133,17 @@ fn write(
         signals.iter().try_for_each(|(_, signal)| lines.write(&signal.json))?;
         lines.finish()?;
     }
-    printed(summarise(&played, file), Outcome::Done)
+    let out = &mut stdout().lock();
+    let summary = summarise(out, &played, file);
+    let summary = summary.and_then(|()| match &comparison {
+        Some(comparison) => comparison::print(out, comparison, pipeline),
+        None => Ok(()),
+    });
+    printed(summary, Outcome::Done)
 }
 
-fn summarise(played: &Played, file: &Tally) -> io::Result<()> {
-    let mut out = stdout().lock();
-    reading::summarise(&mut out, file)?;
+fn summarise(out: &mut impl Write, played: &Played, file: &Tally) -> io::Result<()> {
+    reading::summarise(out, file)?;
     writeln!(out, "{:>10} events", played.events)?;
     if played.duplicates > 0 {
         writeln!(out, "{:>10}   duplicates", played.duplicates)?;
