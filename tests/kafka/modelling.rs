@@ -65,6 +65,29 @@ fn has_processed_all(deployment: &Deployment, process: &mut Process) {
     deployment.wait_for_end(&mut [process]);
 }
 
+/// The sum of a family's series in a text of metrics, of those whose labels contain `label`.
+fn sum(text: &str, family: &str, label: &str) -> f64 {
+    let series = text.lines().filter_map(|line| line.strip_prefix(family)?.strip_prefix('{'));
+    let values = series.filter(|it| it.contains(label)).map(|it| it.rsplit_once(' ').unwrap().1);
+    values.map(|value| value.parse::<f64>().unwrap()).sum()
+}
+
+/// What the customers are worth together, by tier and lifecycle, once `n_events` are committed.
+fn population(instance: &Instance, n_events: f64) -> Vec<String> {
+    wait_until("the last commit to be shown", DEADLINE, || {
+        let (_, text) = instance.get("/metrics")?;
+        let n_counted = sum(&text, "lifetide_events_total", "");
+        let n_committed = sum(&text, "lifetide_transactions_total", "committed");
+        let n_shown = sum(&text, "lifetide_transaction_phase_seconds_count", "apply");
+        let is_shown = n_counted >= n_events && n_shown >= n_committed;
+        is_shown.then_some(()).ok_or_else(|| format!("{n_counted} {n_committed} {n_shown}"))
+    });
+    let (_, text) = instance.get("/metrics").unwrap();
+    let gauges = ["lifetide_population_clv_minor_units{", "lifetide_population_customers{"];
+    let is_gauge = |line: &&str| gauges.iter().any(|gauge| line.starts_with(gauge));
+    text.lines().filter(is_gauge).map(str::to_owned).collect()
+}
+
 /// How many scores are of this model.
 fn n_scored_by(deployment: &Deployment, label: &str) -> usize {
     scores(deployment).iter().filter(|score| score["model"] == label).count()
@@ -93,8 +116,12 @@ fn a_model_is_fitted_published_and_gone_on_with_also_after_a_kill() {
         assert!(score["clv"]["predicted"].is_number(), "{score}");
     }
 
+    let worth = population(&instance, 6_919.0 + 100.0);
+    assert!(sum(&worth.join("\n"), "lifetide_population_clv_minor_units", "") > 0.0, "{worth:?}");
     process.kill_9();
     let mut process = instance.start();
+    instance.wait_until_ready(&mut process);
+    assert_eq!(population(&instance, 0.0), worth, "a restore counts the same");
     carts(&deployment, 20);
     has_processed_all(&deployment, &mut process);
     let log = process.log();
