@@ -57,16 +57,25 @@ pub fn rules(config: &Config, future_skew_max_ms: Option<i64>) -> Result<Rules> 
     })
 }
 
+/// Reads a model file.
+///
+/// # Errors
+/// It cannot be read, or is no such file.
+pub fn read_model_file(path: &Path) -> Result<ModelFile, Misuse> {
+    let name = path.display();
+    let text = fs::read_to_string(path)
+        .map_err(|error| Misuse(format!("the model file `{name}` cannot be read: {error}")))?;
+    toml::from_str(&text)
+        .map_err(|error| Misuse(format!("the model file `{name}` is not one: {error}")))
+}
+
 /// Reads a model file and checks it against the configuration.
 ///
 /// # Errors
 /// All that is wrong with the file, each with the remedy.
 pub fn read_model(path: &Path, config: &Config) -> Result<Arc<Model>, Misuse> {
     let name = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| Misuse(format!("the model file `{name}` cannot be read: {error}")))?;
-    let file: ModelFile = toml::from_str(&text)
-        .map_err(|error| Misuse(format!("the model file `{name}` is not one: {error}")))?;
+    let file = read_model_file(path)?;
     let model = Model::from_file(file).map_err(|faults| {
         Misuse(format!("the model file `{name}` is refused:\n{}", faults.join("\n")))
     })?;

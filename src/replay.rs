@@ -19,7 +19,7 @@ pub use comparison::{Comparison, Side, Windows};
 use comparison::Passage;
 
 /// An event with the stream time right after it, were all customers of the history one partition.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Step {
     event: Event,
     stream_ms: i64,
@@ -27,7 +27,7 @@ struct Step {
 }
 
 /// A history, sorted into customers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Replay {
     steps: BTreeMap<CompactString, Vec<Step>>,
     n_events: u64,
@@ -87,6 +87,15 @@ impl Replay {
         self.n_events
     }
 
+    /// Forgets what comes after stream time has passed an instant.
+    pub fn cut(&mut self, last_ms: i64) {
+        self.steps.retain(|_, steps| {
+            steps.retain(|step| step.stream_ms <= last_ms);
+            !steps.is_empty()
+        });
+        self.stream_ms = self.stream_ms.map(|stream_ms| stream_ms.min(last_ms));
+    }
+
     /// Plays each customer's events in turn, ascending by id, with the timers that fall due between
     /// them, then the timers due by what `until_ms` says for the customer. Customers who end up
     /// erased are left out.
@@ -95,28 +104,49 @@ impl Replay {
         pipeline: &mut Pipeline,
         until_ms: impl Fn(&str) -> i64,
     ) -> impl Iterator<Item = Recounted> {
-        self.play_with(pipeline, None, until_ms)
+        self.play_with(pipeline, &mut [], None, until_ms)
     }
 
-    /// [`Self::play`], and fills a comparison on the way, whose last window ends by `until_ms`.
+    /// [`Self::play`], which goes on with each successor from its day on, and fills a comparison
+    /// on the way, whose last window ends by `until_ms`.
     pub fn play_with(
         self,
         pipeline: &mut Pipeline,
+        successors: &mut [Successor],
         mut comparison: Option<&mut Comparison>,
         until_ms: impl Fn(&str) -> i64,
     ) -> impl Iterator<Item = Recounted> {
         self.steps.into_iter().filter_map(move |(id, steps)| {
             let until_ms = until_ms(&id);
             let watch = comparison.as_deref_mut().map(|it| (Passage::default(), it));
-            let (signals, n_duplicates) = (Vec::new(), 0);
-            Player { pipeline, watch, id, customer: None, signals, n_duplicates, due: None }
-                .play(steps, until_ms)
+            let player = Player {
+                pipeline,
+                successors,
+                watch,
+                id,
+                customer: None,
+                signals: Vec::new(),
+                n_duplicates: 0,
+                due: None,
+            };
+            player.play(steps, until_ms)
         })
     }
 }
 
+/// Another model, and the first day that is judged by it.
+#[derive(Debug)]
+pub struct Successor {
+    /// Its first day.
+    pub from: Day,
+    /// What judges from then on.
+    pub pipeline: Pipeline,
+}
+
 struct Player<'a> {
     pipeline: &'a mut Pipeline,
+    /// Those to come, by day.
+    successors: &'a mut [Successor],
     watch: Option<(Passage, &'a mut Comparison)>,
     id: CompactString,
     customer: Option<Customer>,
@@ -165,7 +195,26 @@ impl Player<'_> {
         self.customer.map(|customer| Recounted { id, customer, signals, n_duplicates })
     }
 
+    /// Lets time pass, under each model in its turn.
     fn fire_until(&mut self, until_ms: i64) {
+        while let Some(next) = self.successors.first() {
+            let begin_ms = self.pipeline.rules().calendar.start_ms(next.from);
+            if begin_ms > until_ms {
+                break;
+            }
+            self.fire_due(i64::MIN, begin_ms - 1);
+            if let Some((next, others)) = std::mem::take(&mut self.successors).split_first_mut() {
+                (self.pipeline, self.successors) = (&mut next.pipeline, others);
+            }
+            let customer = self.customer.as_ref();
+            self.due = customer.and_then(|customer| self.pipeline.due_day(customer));
+            self.fire_due(begin_ms, begin_ms);
+        }
+        self.fire_due(i64::MIN, until_ms);
+    }
+
+    /// Fires what is due by an instant; what was due before `stream_ms` comes at that time.
+    fn fire_due(&mut self, stream_ms: i64, until_ms: i64) {
         while let Some((day, customer)) = self.due.zip(self.customer.as_mut()) {
             let due_ms = self.pipeline.rules().calendar.start_ms(day);
             if due_ms > until_ms {
@@ -174,8 +223,9 @@ impl Player<'_> {
             if let Some((passage, comparison)) = &mut self.watch {
                 passage.cross(comparison, Some(customer), day, self.pipeline);
             }
-            let raise = self.pipeline.fire(&self.id, customer, due_ms, due_ms, Clock::Event);
-            self.take(raise, due_ms);
+            let now_ms = due_ms.max(stream_ms);
+            let raise = self.pipeline.fire(&self.id, customer, due_ms, now_ms, Clock::Event);
+            self.take(raise, now_ms);
         }
         let today = self.pipeline.rules().calendar.day(until_ms);
         if let Some((passage, comparison)) = &mut self.watch {

@@ -229,3 +229,89 @@ fn a_comparison_adds_up_and_leaves_the_scores_as_they_are() {
     refused(&["--compare", "1997-01-01"], "the history goes from `1997-01-01` to `1998-06-30`");
     refused(&["--compare", "1997-10-01", "--against", &with_path], "--against");
 }
+
+fn file(folder: &Path, name: &str) -> String {
+    folder.join(name).display().to_string()
+}
+
+fn json_lines(path: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).expect("it was written");
+    text.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect()
+}
+
+#[test]
+fn a_model_that_is_fitted_on_a_day_is_gone_on_with_from_the_next() {
+    let folder = tempfile::tempdir().expect("there is room for a file");
+    let path = |name: &str| file(folder.path(), name);
+    let run = |arguments: &[&str], scores: &str, signals: &str| {
+        let (scores, signals) = (path(scores), path(signals));
+        let output = replay(&[arguments, &["--scores", &scores, "--signals", &signals]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("it is text")
+    };
+    let fit_at = ["--until", "1998-03-31", "--fit-at", "1997-09-30", "--fit-at", "1996-12-31"];
+    let said = run(&fit_at, "scores", "signals");
+    assert!(said.contains("1997-09-30  fitted mbg-nbd/1997-09-30 to 2357 customers"), "{said}");
+    assert!(said.contains("1996-12-31  no model: `0` of `0` customers"), "{said}");
+    run(&fit_at, "scores again", "signals again");
+    for name in ["scores", "signals"] {
+        let [one, other] = [path(name), path(&format!("{name} again"))].map(std::fs::read);
+        assert_eq!(one.expect("it is there"), other.expect("it is there"));
+    }
+
+    // The file that `fit` writes on that day, known all along, ends in the same figures.
+    let model = path("model");
+    let fitted = Command::new(env!("CARGO_BIN_EXE_lifetide"))
+        .args(["fit", "--map", "occurred_at=date", "--until", "1997-09-30", "--input"])
+        .arg(data("cdnow_sample.csv"))
+        .args(["--output", &model])
+        .output()
+        .expect("the program starts");
+    assert!(fitted.status.success());
+    run(&["--until", "1998-03-31", "--model", &model], "known", "known signals");
+    let (scores, known) = (json_lines(&path("scores")), json_lines(&path("known")));
+    assert_eq!((scores.len(), known.len()), (2357, 2357));
+    for (score, known) in scores.iter().zip(&known) {
+        for group in ["model", "history", "clv", "churn"] {
+            assert_eq!(score[group], known[group], "{}", score["customer_id"]);
+        }
+    }
+
+    // Up to that day nothing knows the model; from then on its deadlines hold.
+    run(&["--until", "1997-09-30"], "before", "before signals");
+    let signals = json_lines(&path("signals"));
+    let day = |signal: &Value| {
+        let raised_at = signal["raised_at"].as_str().and_then(|at| at.split_once('T'));
+        raised_at.expect("a time").0.to_owned()
+    };
+    let (before, after): (Vec<_>, Vec<_>) =
+        signals.into_iter().partition(|signal| *day(signal) <= *"1997-09-30");
+    assert!(before == json_lines(&path("before signals")), "what was raised before has changed");
+    // Of those who never bought again: others have other deadlines by the end.
+    let is_silent =
+        |it: &&Value| it["history"]["last_order_on"].as_str().is_some_and(|on| on <= "1997-09-30");
+    let lapse = |it: &Value| (it["customer_id"].to_string(), it["churn"]["lapses_on"].clone());
+    let lapses_on: BTreeMap<_, _> = scores.iter().filter(is_silent).map(lapse).collect();
+    let mut n_lapses = 0;
+    for lapse in after.iter().filter(|signal| signal["kind"] == "lapse") {
+        let Some(on) = lapses_on.get(&lapse["customer_id"].to_string()) else { continue };
+        let on = on.as_str().expect("whoever lapses has a day");
+        assert_eq!(day(lapse), on.max("1997-10-01"), "{lapse}");
+        n_lapses += 1;
+    }
+    assert!(n_lapses > 300, "{n_lapses}");
+}
+
+#[test]
+fn a_fit_that_is_not_to_be_trusted_is_held_back() {
+    let folder = tempfile::tempdir().expect("there is room for a file");
+    let model = file(folder.path(), "model");
+    let known = std::fs::read_to_string(data("models/mbg-nbd.toml")).expect("it is there");
+    let alpha = |line: &&str| line.starts_with("alpha = ");
+    let alpha = known.lines().find(alpha).expect("it has an alpha");
+    std::fs::write(&model, known.replace(alpha, "alpha = 600.0")).expect("there is room");
+    let output = replay(&["--model", &model, "--fit-at", "1997-09-30"]);
+    let said = String::from_utf8(output.stdout).expect("it is text");
+    let expect = "1997-09-30  held back mbg-nbd/1997-09-30: it foresees";
+    assert!(output.status.success() && said.contains(expect), "{said}");
+}

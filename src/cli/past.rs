@@ -52,6 +52,10 @@ pub struct Replay {
     /// Recount these scores, read from the topic, and print the differences
     #[arg(long, value_name = "FILE", conflicts_with_all = ["scores", "signals"])]
     pub against: Option<PathBuf>,
+    /// Fit a model to what is known at the end of this day, as the processor does to its changelog,
+    /// and go on with it; may be given again
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["against", "compare"])]
+    pub fit_at: Vec<Date>,
     /// Print what moved population CLV, orders and baskets in the days before this date and in as
     /// many from it on
     #[arg(long, value_name = "DATE", conflicts_with = "against")]

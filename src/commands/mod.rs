@@ -11,6 +11,7 @@ pub mod fit;
 pub mod import;
 mod reading;
 pub mod redrive;
+mod refit;
 pub mod repartition;
 pub mod replay;
 pub mod run;

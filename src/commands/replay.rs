@@ -11,6 +11,7 @@ use compact_str::CompactString;
 
 use super::against::Against;
 use super::reading::{self, Source};
+use super::refit::{Refits, refit};
 use super::{Misuse, Outcome, comparison, load_config, printed, refuse_shared_files};
 use crate::calendar::{Calendar, Day};
 use crate::cli;
@@ -65,7 +66,8 @@ pub fn execute(arguments: &cli::Replay) -> Result<Outcome> {
         Some(date) => Some(windows(&replay, Day::from_date(date), &calendar, end_ms)?),
         None => None,
     };
-    write(replay, &mut pipeline, arguments, end_ms, comparison, &history)
+    let refits = refit(&replay, arguments, &plan, &config)?;
+    write(replay, (&mut pipeline, refits), arguments, end_ms, comparison, &history)
 }
 
 /// The days to compare around `date`.
@@ -100,7 +102,7 @@ struct Played {
 
 fn write(
     replay: Replay,
-    pipeline: &mut Pipeline,
+    (pipeline, mut refits): (&mut Pipeline, Refits),
     arguments: &cli::Replay,
     end_ms: i64,
     mut comparison: Option<Comparison>,
@@ -110,8 +112,12 @@ fn write(
     let mut scores = arguments.scores.as_deref().map(Lines::create).transpose()?;
     let mut signals: Vec<(CompactString, Signal)> = Vec::new();
     // All are played before the first is scored: each borrows the pipeline.
-    let mut recounted: Vec<_> =
-        replay.play_with(pipeline, comparison.as_mut(), |_| end_ms).collect();
+    let mut recounted: Vec<_> = replay
+        .play_with(pipeline, &mut refits.successors, comparison.as_mut(), |_| end_ms)
+        .collect();
+    let today = pipeline.rules().calendar.day(end_ms);
+    let last = refits.successors.iter_mut().rfind(|successor| successor.from <= today);
+    let pipeline = last.map_or(pipeline, |successor| &mut successor.pipeline);
     for one in &mut recounted {
         played.customers += 1;
         played.duplicates += one.n_duplicates;
@@ -135,7 +141,8 @@ fn write(
     }
     let out = &mut stdout().lock();
     let summary = summarise(out, &played, file);
-    let summary = summary.and_then(|()| match &comparison {
+    let said = summary.and_then(|()| refits.said.iter().try_for_each(|it| writeln!(out, "{it}")));
+    let summary = said.and_then(|()| match &comparison {
         Some(comparison) => comparison::print(out, comparison, pipeline),
         None => Ok(()),
     });

@@ -116,7 +116,7 @@ fn compare(events: &[Event], model: &Arc<Model>) -> Comparison {
     let mut comparison = Comparison::new(windows);
     let end_ms = Calendar::utc().end_ms(last);
     replay(events, end_ms)
-        .play_with(&mut pipeline, Some(&mut comparison), |_| end_ms)
+        .play_with(&mut pipeline, &mut [], Some(&mut comparison), |_| end_ms)
         .for_each(drop);
     for (i, side) in comparison.sides.iter().enumerate() {
         let [start, end] = [i, i + 1].map(|i| comparison.clv_minor[i]);
