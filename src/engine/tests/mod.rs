@@ -12,6 +12,7 @@ mod poison;
 mod population;
 mod recount;
 mod sameness;
+mod scale;
 mod source;
 mod time;
 mod upgrade;

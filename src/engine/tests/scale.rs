@@ -1,0 +1,59 @@
+//! What a change of the model costs a partition of many customers. `LIFETIDE_MODEL_CUSTOMERS` sets
+//! how many.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::world::Setup;
+use crate::calendar::Day;
+use crate::churn::testing::model;
+use crate::config::Emit;
+use crate::customer::{Customer, DayEntry};
+use crate::dice::Dice;
+use crate::engine::remodel::Remodel;
+use crate::pipeline::Pipeline;
+use crate::record::changelog;
+use crate::store::Customers;
+
+/// How long a partition may be held up.
+const HELD_UP_MAX: Duration = Duration::from_secs(1);
+
+/// One of so many customers has changed since they were judged.
+const CHANGED_EVERY: u32 = 20;
+
+fn customer(dice: &mut Dice) -> Customer {
+    let mut customer = Customer::default();
+    let mut day = Day(19_000);
+    for _ in 0..=dice.below(4) {
+        customer.ledger.days.push(DayEntry { day, net_minor: 4000, n_orders: 1 });
+        day = day.plus(1 + i32::try_from(dice.below(60)).unwrap());
+    }
+    customer.path.as_of_ms = i64::from(day.0) * 86_400_000;
+    customer
+}
+
+#[test]
+fn a_change_of_the_model_holds_a_large_partition_up_for_less_than_a_second() {
+    let n_customers = std::env::var("LIFETIDE_MODEL_CUSTOMERS").ok();
+    let n_customers: u32 = n_customers.map_or(20_000, |n| n.parse().unwrap());
+    let mut dice = Dice::new(3, 1);
+    let customers = Arc::new(Customers::default());
+    for i in 0..n_customers {
+        customers.put(&format!("{i:08}"), None, &changelog::encode(&customer(&mut dice)));
+    }
+    let rules = Setup::new(Emit::Event).rules();
+    let pipeline = Pipeline::new(rules, Some(Arc::new(model("mbg-nbd", true))));
+    let began = Instant::now();
+    let remodel = Remodel::prepare(0, Arc::clone(&customers), &pipeline).unwrap();
+    let prepared = began.elapsed();
+    for i in (0..n_customers).step_by(CHANGED_EVERY as usize) {
+        customers.put(&format!("{i:08}"), None, &changelog::encode(&customer(&mut dice)));
+    }
+    let began = Instant::now();
+    let (timers, population) = remodel.take_stock(&pipeline);
+    let held_up = began.elapsed();
+    println!("{n_customers} customers: judged in {prepared:?}, held up for {held_up:?}");
+    assert!(timers.len() * 10 > n_customers as usize * 9, "{}", timers.len());
+    assert_eq!(population.total().n_customers, i64::from(n_customers));
+    assert!(held_up < HELD_UP_MAX, "{held_up:?}");
+}
