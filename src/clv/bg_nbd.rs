@@ -65,7 +65,7 @@ impl BetaGeometric {
     }
 
     /// The second shape of the chance of death once the customer is known to live.
-    fn b_alive(&self, x: u32) -> f64 {
+    pub(super) fn b_alive(&self, x: u32) -> f64 {
         self.b + f64::from(x) + f64::from(u8::from(self.may_die_at_first))
     }
 

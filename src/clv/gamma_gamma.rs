@@ -1,6 +1,8 @@
 //! The Gamma-Gamma model of spend: what a purchase day of a customer is worth on average. Knows
 //! nothing of how often they buy. Called by `model`.
 
+use super::incomplete_beta::incomplete_beta;
+
 /// Parameters of the Gamma-Gamma model (Fader and Hardie, "The Gamma-Gamma Model of Monetary
 /// Value", note 025).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,19 +25,43 @@ impl GammaGamma {
     /// customer whose `x` repeat days had the mean `mean_major`. A mean that is not above 0 lies
     /// outside the model: such a customer counts as unknown.
     pub(super) fn expected_value(&self, x: u32, mean_major: f64) -> f64 {
-        if x == 0 || mean_major.is_nan() || mean_major <= 0.0 {
-            return self.population_mean();
-        }
-        let x = f64::from(x);
+        let Some(x) = known_days(x, mean_major) else { return self.population_mean() };
         // The population's mean and the customer's own, weighted; two shares, so no overflow.
         let own_share = self.p * x / (self.p * x + self.q - 1.0);
         self.population_mean() * (1.0 - own_share) + mean_major * own_share
     }
+
+    /// The chance that `n_orders` further purchase days bring less than `amount_major` together.
+    ///
+    /// Of one customer they are gamma with the shape p·n, and the rate is gamma with the shape
+    /// px + q and the rate γ + x m̄; so their sum over γ + x m̄ is beta prime (p·n, px + q).
+    pub(super) fn chance_of_less(
+        &self,
+        x: u32,
+        mean_major: f64,
+        n_orders: u32,
+        amount_major: f64,
+    ) -> f64 {
+        if n_orders == 0 {
+            return f64::from(u8::from(amount_major > 0.0));
+        }
+        let (shape, scale) = match known_days(x, mean_major) {
+            Some(x) => (self.p * x + self.q, self.gamma + x * mean_major),
+            None => (self.q, self.gamma),
+        };
+        incomplete_beta(self.p * f64::from(n_orders), shape, amount_major / scale)
+    }
+}
+
+/// The repeat days whose mean is known and lies within the model.
+fn known_days(x: u32, mean_major: f64) -> Option<f64> {
+    (x > 0 && mean_major > 0.0).then(|| f64::from(x))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dice::Dice;
 
     const CDNOW: GammaGamma = GammaGamma { p: 6.249_574_8, q: 3.744_224_4, gamma: 15.443_512_7 };
 
@@ -56,5 +82,32 @@ mod tests {
             let value = CDNOW.expected_value(x, mean);
             assert!((value - 35.170_369_67).abs() < 1e-5, "{value}");
         }
+    }
+
+    #[test]
+    fn sums_of_simulated_purchases_fall_short_with_this_chance() {
+        const ROUNDS: u32 = 100_000;
+        let (x, mean) = (2, 22.345);
+        for (n_orders, amount) in [(1, 20.0), (2, 60.0), (5, 90.0)] {
+            let chance = CDNOW.chance_of_less(x, mean, n_orders, amount);
+            let mut dice = Dice::new(5, n_orders.into());
+            let mut n_short = 0_u32;
+            for _ in 0..ROUNDS {
+                let (shape, rate) = (CDNOW.p * 2.0 + CDNOW.q, CDNOW.gamma + 2.0 * mean);
+                let scale = dice.gamma(shape, shape / rate);
+                let spent: f64 = (0..n_orders).map(|_| dice.gamma(CDNOW.p, CDNOW.p / scale)).sum();
+                n_short += u32::from(spent < amount);
+            }
+            let share = f64::from(n_short) / f64::from(ROUNDS);
+            let error = 4.0 * (chance * (1.0 - chance) / f64::from(ROUNDS)).sqrt();
+            assert!((share - chance).abs() < error, "{n_orders}: {share} is not {chance}");
+        }
+    }
+
+    #[test]
+    fn nothing_bought_is_less_than_anything_and_no_less_than_nothing() {
+        assert!((CDNOW.chance_of_less(3, 20.0, 0, 0.01) - 1.0).abs() < f64::EPSILON);
+        assert!(CDNOW.chance_of_less(3, 20.0, 0, 0.0) <= 0.0);
+        assert!(CDNOW.chance_of_less(3, 20.0, 2, 0.0) <= 0.0);
     }
 }

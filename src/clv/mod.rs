@@ -1,21 +1,24 @@
 //! Customer lifetime value: the purchase models and what they say of one customer.
 //!
 //! `purchases` what a model knows of a customer · `rate_prior` silence of the living · `bg_nbd`
-//! BG/NBD and MBG/NBD · `pareto_nbd` Pareto/NBD · `gamma_gamma` spend · `model_file`, `model` the
-//! file, its faults, and the validated model · `forecaster` the bounded table in front of the
-//! costly part · `season`, `season_estimate` season-weighted time and its estimate · `formulas` the
-//! textbook values · `deadline` the day on which silence alone changes an answer · `quadrature` two
-//! integration rules.
+//! BG/NBD and MBG/NBD · `pareto_nbd` Pareto/NBD · `counts` the chance of each number of purchase
+//! days to come · `gamma_gamma` spend · `model_file`, `model` the file, its faults, and the
+//! validated model · `forecaster` the bounded table in front of the costly part · `season`,
+//! `season_estimate` season-weighted time and its estimate · `formulas` the textbook values ·
+//! `deadline` the day on which silence alone changes an answer · `quadrature`, `incomplete_beta` two
+//! integration rules and a special function.
 //!
 //! Pure: numbers in, numbers out. Nothing here knows of money's minor units, of dates, or of how a
 //! model was fitted. Ages come in whole days and are turned into weeks, the models' unit, in one
 //! place. Every result is finite for every validated model, whatever the history.
 
 mod bg_nbd;
+mod counts;
 mod deadline;
 mod forecaster;
 pub mod formulas;
 mod gamma_gamma;
+mod incomplete_beta;
 mod memo;
 mod model;
 mod model_file;

@@ -139,6 +139,16 @@ impl Model {
         orders[0]
     }
 
+    /// The chances that a customer who lives at the age of `t_days` has 0, 1, 2 … purchase days over
+    /// the next `horizon_weeks`, up to where hardly any chance is left. Their mean is
+    /// [`Self::expected_orders_alive`].
+    pub fn order_chances_alive(&self, x: u32, t_days: u32, horizon_weeks: f64) -> Vec<f64> {
+        match &self.purchasing {
+            Purchasing::BetaGeometric(model) => model.order_chances_alive(x, t_days, horizon_weeks),
+            Purchasing::ParetoNbd(model) => model.order_chances_alive(x, t_days, horizon_weeks),
+        }
+    }
+
     /// [`Self::expected_orders_alive`] for several horizons at once, which costs less.
     pub(super) fn fill_expected_orders_alive(
         &self,
@@ -169,6 +179,18 @@ impl Model {
     /// mean is not above 0; `None` without a spend model.
     pub fn expected_value(&self, x: u32, mean_major: f64) -> Option<f64> {
         self.spending.map(|spending| spending.expected_value(x, mean_major))
+    }
+
+    /// The chance that `n_orders` further purchase days of a customer whose `x` repeat days had the
+    /// mean `mean_major` bring less than `amount_major` together; `None` without a spend model.
+    pub fn chance_of_less(
+        &self,
+        x: u32,
+        mean_major: f64,
+        n_orders: u32,
+        amount_major: f64,
+    ) -> Option<f64> {
+        self.spending.map(|it| it.chance_of_less(x, mean_major, n_orders, amount_major))
     }
 
     /// Gamma-Gamma's p: values vary within a customer with a coefficient of 1/√p. `None` without a
