@@ -17,6 +17,7 @@
 //! | [`customer`] | 2 aggregate: day ledger, open orders, path state (pure) |
 //! | [`clv`] | 3 score: purchase and spend models, the articles' formulas (pure) |
 //! | [`fit`] | the parameters of those models by maximum likelihood (pure) |
+//! | [`evaluation`] | what those models foretold on a past day, against what came of it (pure) |
 //! | [`churn`] | 4 judge: evidence of decline, lifecycle, deadlines, signals (pure) |
 //! | [`population`] | what customers are worth together, and what moves it (pure) |
 //! | [`record`] | 5 publish: the bytes of every record, versioned, both ways (pure) |
@@ -58,6 +59,7 @@ pub mod customer;
 pub mod demo;
 mod dice;
 pub mod engine;
+pub mod evaluation;
 pub mod event;
 pub mod fit;
 pub mod history;

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::execute(&arguments),
         Command::Replay(arguments) => commands::replay::execute(&arguments),
         Command::Fit(arguments) => commands::fit::execute(&arguments),
+        Command::Evaluate(arguments) => commands::evaluate::execute(&arguments),
         Command::Demo(arguments) => commands::demo::execute(&arguments),
         Command::Import(arguments) => commands::import::execute(&arguments),
         Command::Redrive(arguments) => commands::redrive::execute(&arguments),

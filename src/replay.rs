@@ -1,5 +1,5 @@
 //! The recount of a history, customer by customer, by the same pipeline as the processor's. Time is
-//! the events' alone. No I/O. Called by `commands::replay`.
+//! the events' alone. No I/O. Called by `commands`.
 
 mod comparison;
 
@@ -9,9 +9,9 @@ use compact_str::CompactString;
 
 use crate::calendar::Day;
 use crate::churn::Cause;
-use crate::customer::{Customer, Source};
+use crate::customer::{Applied, Customer, Ledger, Source};
 use crate::event::{Body, Event};
-use crate::pipeline::{Clock, Pipeline, Raise};
+use crate::pipeline::{Clock, Pipeline, Raise, Rules};
 use crate::population::Share;
 
 pub use comparison::{Comparison, Side, Windows};
@@ -57,6 +57,17 @@ pub struct Signal {
     pub kind: &'static str,
     /// The record's value.
     pub json: Vec<u8>,
+}
+
+/// The ledgers of a customer at two moments of the recount.
+#[derive(Debug)]
+pub struct Ledgers {
+    /// After the last event of the first moment; absent before the first event and once erased.
+    pub before: Option<Ledger>,
+    /// After the last event; absent once erased.
+    pub after: Option<Ledger>,
+    /// Events that were there already.
+    pub n_duplicates: u64,
 }
 
 impl Replay {
@@ -131,6 +142,60 @@ impl Replay {
             };
             player.play(steps, until_ms)
         })
+    }
+
+    /// Each customer's ledger as of `split_ms` and at the end, ascending by id, as [`Self::play`]
+    /// would leave them. Nobody is judged and no timer fires: neither moves a ledger. The events
+    /// must have been taken in order of time.
+    pub fn ledgers(self, rules: &Rules, split_ms: i64) -> impl Iterator<Item = Ledgers> {
+        self.steps.into_values().map(move |steps| {
+            let n_before = steps.partition_point(|step| step.event.occurred_at_ms <= split_ms);
+            let mut books = Books::default();
+            let mut before = None;
+            for (i, step) in steps.iter().enumerate() {
+                if i == n_before {
+                    before = books.ledger();
+                }
+                books.take(step, rules);
+            }
+            let after = books.ledger();
+            if n_before == steps.len() {
+                before.clone_from(&after);
+            }
+            Ledgers { before, after, n_duplicates: books.n_duplicates }
+        })
+    }
+}
+
+/// A customer who is counted and not judged.
+#[derive(Default)]
+struct Books {
+    customer: Option<Customer>,
+    erased_at_ms: Option<i64>,
+    n_duplicates: u64,
+}
+
+impl Books {
+    fn take(&mut self, step: &Step, rules: &Rules) {
+        let Step { event, offset, .. } = step;
+        if self.erased_at_ms.is_some_and(|at_ms| event.occurred_at_ms <= at_ms) {
+            return;
+        }
+        let customer = self.customer.get_or_insert_default();
+        let fingerprint = event.fingerprint(0, *offset);
+        let Rules { intake, calendar, windows, .. } = rules;
+        match customer.apply(event, fingerprint, intake, calendar, windows) {
+            Applied::Changed => {}
+            Applied::Duplicate => self.n_duplicates += 1,
+            Applied::Erased => {
+                self.erased_at_ms = Some(event.occurred_at_ms);
+                self.customer = None;
+            }
+        }
+    }
+
+    fn ledger(&self) -> Option<Ledger> {
+        self.customer.as_ref().map(|customer| customer.ledger.clone())
     }
 }
 

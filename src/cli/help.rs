@@ -15,6 +15,8 @@ Examples:
       score an order history without Kafka
   lifetide fit --input orders.csv --output model.toml
       fit a model to an order history
+  lifetide evaluate --input orders.csv --split 2026-03-31 --html report.html
+      see how far such a model can be trusted on that history
   lifetide check --config lifetide.toml --create-topics
       prepare a cluster, and hear what is wrong with it
   lifetide run --config lifetide.toml
@@ -98,6 +100,20 @@ Examples:
 Exit codes:
   0   fitted, if with warnings
   1   failed: too few customers who bought again, a row under --strict, a file, the brokers
+  64  bad usage or configuration";
+
+pub(super) const EVALUATE_EXAMPLES: &str = "\
+Examples:
+  lifetide evaluate --input orders.csv --map customer_id=id,occurred_at=date,amount=total \\
+      --split 2026-03-31 --html report.html
+  lifetide evaluate --input orders.csv --split 2026-03-31 --until 2026-06-30 \\
+      --name pareto-nbd --json figures.json
+
+Choose a split that leaves both sides at least some months: nothing after it is seen by the fit.
+
+Exit codes:
+  0   judged, if with warnings
+  1   failed: nothing before or after the split, a row under --strict, a file
   64  bad usage or configuration";
 
 pub(super) const IMPORT_EXAMPLES: &str = "\

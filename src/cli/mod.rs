@@ -1,6 +1,7 @@
 //! The command line: what can be said, and what `--help` answers. No work is done here.
 //! Parsed by `main`, which hands each command's arguments to `commands`.
 
+mod evaluate;
 mod help;
 mod past;
 #[cfg(test)]
@@ -15,9 +16,10 @@ use jiff::{SignedDuration, Timestamp};
 use tracing_subscriber::EnvFilter;
 
 use crate::event::Reason;
+pub use evaluate::Evaluate;
 use help::{
-    CHECK_EXAMPLES, DEMO_EXAMPLES, EXIT_CODES, FIT_EXAMPLES, IMPORT_EXAMPLES, REDRIVE_EXAMPLES,
-    REPLAY_EXAMPLES, RUN_EXAMPLES, TOP_EXAMPLES,
+    CHECK_EXAMPLES, DEMO_EXAMPLES, EVALUATE_EXAMPLES, EXIT_CODES, FIT_EXAMPLES, IMPORT_EXAMPLES,
+    REDRIVE_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, TOP_EXAMPLES,
 };
 pub use past::{Fit, Import, ModelName, Order, Replay};
 
@@ -55,6 +57,9 @@ pub enum Command {
     /// Fit a model to an order history, from a file or from the input topic
     #[command(after_help = FIT_EXAMPLES)]
     Fit(Box<Fit>),
+    /// Judge predictions of a past day by what came after it
+    #[command(after_help = EVALUATE_EXAMPLES)]
+    Evaluate(Box<Evaluate>),
     /// Bring the state to a larger partition count of the input; without `--write` only say how
     ///
     /// It is one transaction: killed at any moment, nothing of it is visible, or all; run it again
@@ -86,7 +91,11 @@ impl Command {
     /// What is logged where nobody says what: a demo speaks for itself.
     pub const fn log_default(&self) -> &'static str {
         match self {
-            Self::Demo(_) | Self::Fit(_) | Self::Import(_) | Self::Redrive(_) => "warn",
+            Self::Demo(_)
+            | Self::Fit(_)
+            | Self::Evaluate(_)
+            | Self::Import(_)
+            | Self::Redrive(_) => "warn",
             Self::Simulate(_) | Self::Calibrate(_) => "error",
             Self::Run(_)
             | Self::Check(_)

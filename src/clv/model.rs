@@ -139,8 +139,8 @@ impl Model {
         orders[0]
     }
 
-    /// The chances that a customer who lives at the age of `t_days` has 0, 1, 2 … purchase days over
-    /// the next `horizon_weeks`, up to where hardly any chance is left. Their mean is
+    /// The chances of 0, 1, 2 … purchase days over the next `horizon_weeks` of a customer who lives
+    /// at the age of `t_days`, up to where hardly any chance is left. Their mean is
     /// [`Self::expected_orders_alive`].
     pub fn order_chances_alive(&self, x: u32, t_days: u32, horizon_weeks: f64) -> Vec<f64> {
         match &self.purchasing {

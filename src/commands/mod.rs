@@ -7,6 +7,7 @@ pub mod check;
 mod comparison;
 pub mod completions;
 pub mod demo;
+pub mod evaluate;
 pub mod fit;
 pub mod import;
 mod reading;

@@ -9,6 +9,7 @@ pub(crate) const PURE: &[&str] = &[
     "customer",
     "clv",
     "fit",
+    "evaluation",
     "churn",
     "population",
     "record",
@@ -113,6 +114,7 @@ pub(crate) const ROWS: &[Row] = &[
     pure("event", &[&["calendar", "money"]]),
     pure("clv", &[&["calendar", "money"]]),
     pure("fit", &[&["calendar", "money", "clv", "customer"]]),
+    pure("evaluation", &[&["calendar", "money", "clv", "customer"]]),
     pure("customer", &[&["calendar", "money", "event", "clv"]]),
     pure("churn", &[&["calendar", "money", "event", "clv", "customer"]]),
     pure("population", &[&["churn"]]),
@@ -252,7 +254,7 @@ pub(crate) const ROWS: &[Row] = &[
         modules: &[
             PURE,
             &["config", "store", "metrics", "lifecycle", "engine", "kafka", "http", "sim"],
-            &["calibration", "cli", "demo", "history", "plan", "replay", "service"],
+            &["calibration", "cli", "demo", "dice", "history", "plan", "replay", "service"],
         ],
         crates: &[
             "anyhow",

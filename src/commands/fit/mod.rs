@@ -56,7 +56,7 @@ pub fn execute(arguments: &cli::Fit) -> Result<Outcome> {
     };
     let (statistics, known) = count(past, arguments, rules)?;
     let request = Request {
-        name: arguments.name.map(name),
+        name: arguments.name.map(Name::from),
         version: arguments.model_version.clone().unwrap_or_else(|| known.as_of.to_string()),
         currency: Some(config.processing.currency),
     };
@@ -70,11 +70,13 @@ pub fn execute(arguments: &cli::Fit) -> Result<Outcome> {
     printed(table::print(&known, &fitted, arguments), Outcome::Done)
 }
 
-const fn name(name: cli::ModelName) -> Name {
-    match name {
-        cli::ModelName::BgNbd => Name::BgNbd,
-        cli::ModelName::MbgNbd => Name::MbgNbd,
-        cli::ModelName::ParetoNbd => Name::ParetoNbd,
+impl From<cli::ModelName> for Name {
+    fn from(name: cli::ModelName) -> Self {
+        match name {
+            cli::ModelName::BgNbd => Self::BgNbd,
+            cli::ModelName::MbgNbd => Self::MbgNbd,
+            cli::ModelName::ParetoNbd => Self::ParetoNbd,
+        }
     }
 }
 
