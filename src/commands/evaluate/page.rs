@@ -160,7 +160,7 @@ fn falling(report: &Report) -> String {
     let Some(trial) = report.trial(Target::SpendHalved, Group::Repeaters) else { return text };
     text.push_str(
         "<p>A harder question: who would spend less than half of what they used to, per day? It is \
-         asked of customers who had come back before. Most of them do, for people buy most while \
+         asked of customers who had come back before. Many do, for people often buy most while \
          they are new; so look at how much better it is than drawing blindly.</p>",
     );
     text.push_str(&answer(trial, "spent less than half"));
