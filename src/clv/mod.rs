@@ -5,8 +5,8 @@
 //! days to come · `gamma_gamma` spend · `model_file`, `model` the file, its faults, and the
 //! validated model · `forecaster` the bounded table in front of the costly part · `season`,
 //! `season_estimate` season-weighted time and its estimate · `formulas` the textbook values ·
-//! `deadline` the day on which silence alone changes an answer · `quadrature`, `incomplete_beta` two
-//! integration rules and a special function.
+//! `deadline` the day on which silence alone changes an answer · `quadrature`, `incomplete_beta`
+//! two integration rules and a special function.
 //!
 //! Pure: numbers in, numbers out. Nothing here knows of money's minor units, of dates, or of how a
 //! model was fitted. Ages come in whole days and are turned into weeks, the models' unit, in one
