@@ -95,10 +95,10 @@ fn nothing_that_came_after_the_split_moves_what_was_known_or_foretold() {
 
 #[test]
 fn a_refund_after_the_split_counts_in_the_window_only_on_a_day_of_the_window() {
-    let before = ledger(&[(9_700, 2_000), (10_000, 3_000)]);
-    let mut after = ledger(&[(9_700, 2_000), (10_000, 3_000), (10_050, 4_000)]);
-    // The second order is refunded in full, the one in the window in part.
-    after.book(Day(10_000), -3_000, -1);
+    let before = ledger(&[(9_950, 3_000), (10_000, 2_000)]);
+    let mut after = ledger(&[(9_950, 3_000), (10_000, 2_000), (10_050, 4_000)]);
+    // The first order is refunded in full, the one in the window in part.
+    after.book(Day(9_950), -3_000, -1);
     after.book(Day(10_050), -1_500, 0);
     let mut cohort = Cohort::default();
     assert!(cohort.take(&before, Some(&after), QUESTION, usd()));
