@@ -157,9 +157,14 @@ pub fn fit(statistics: &Statistics, request: &Request) -> Result<Fitted, Unfit> 
         Search { few: statistics.histories(EXPLORED_MAX), all: statistics.histories(usize::MAX) };
     let nbd = search.nbd()?;
     let names = request.name.map_or(Name::ALL.to_vec(), |name| vec![name]);
-    let mut tried = Vec::new();
+    let (mut tried, mut warnings) = (Vec::new(), Vec::new());
     for name in names {
-        tried.push((name, search.purchasing(name, &nbd)?));
+        match search.purchasing(name, &nbd) {
+            Ok(maximum) => tried.push((name, maximum)),
+            // Another model may do.
+            Err(unfit) if request.name.is_none() => warnings.push(unfit.to_string()),
+            Err(unfit) => return Err(unfit),
+        }
     }
     // Stable, so that of equals the first stays the first.
     let rank = |(name, maximum): &(Name, Maximum)| (name.is_candidate(), maximum.log_likelihood);
@@ -167,8 +172,9 @@ pub fn fit(statistics: &Statistics, request: &Request) -> Result<Fitted, Unfit> 
         let ((is_one, one), (is_other, other)) = (rank(one), rank(other));
         is_other.cmp(&is_one).then(other.total_cmp(&one))
     });
-    let (name, purchasing) = &tried[0];
-    let mut warnings = Vec::new();
+    let Some((name, purchasing)) = tried.first() else {
+        return Err(Unfit::NotFinite("every model"));
+    };
     let likelihood_ratio = 2.0 * (purchasing.log_likelihood - nbd.log_likelihood);
     let is_identifiable = likelihood_ratio >= LIKELIHOOD_RATIO_MIN;
     if !is_identifiable {
