@@ -35,6 +35,11 @@ impl Usage {
         day.0.div_euclid(7)
     }
 
+    /// The first day of a week.
+    pub fn first_day(week: i32) -> Day {
+        Day(week.saturating_mul(7))
+    }
+
     /// The last week with a record of use.
     pub fn latest_week(&self) -> Option<i32> {
         self.latest_week

@@ -20,7 +20,7 @@ use crate::money::{Amount, convert};
 
 pub use counters::{Counters, Usage};
 pub use ledger::{DAYS_KEPT_MAX, DayEntry, Ledger};
-pub use path::{Driver, LastSignals, Latch, Latches, Path, SignalKind, Source};
+pub use path::{Driver, LastSignals, Latch, Latches, Path, SignalKind, Source, UsageLatch};
 
 pub(crate) use event_id::EventId;
 pub(crate) use ledger::Folded;

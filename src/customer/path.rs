@@ -41,6 +41,8 @@ pub struct Latches {
     pub orders: Option<Latch>,
     /// Orders are worth less.
     pub basket: Option<Latch>,
+    /// Use falls.
+    pub usage: Option<UsageLatch>,
 }
 
 /// An alarm that is up, with what it was measured against.
@@ -54,6 +56,16 @@ pub struct Latch {
     pub since: Day,
     /// What drives the fall.
     pub driver: Driver,
+}
+
+/// An alarm that use falls, with what it was measured against: the weeks themselves are not kept
+/// for as long as an alarm may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageLatch {
+    /// The day the alarm went up.
+    pub raised_on: Day,
+    /// Thousandths of a unit in a usual week before the fall; never 0.
+    pub usual_thousandths: u64,
 }
 
 /// What drives a fall in spending.

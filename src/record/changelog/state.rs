@@ -5,7 +5,7 @@ use super::DecodeError;
 use super::wire::{Reader, Result, put_day, put_money, put_varint, unzigzag, zigzag};
 use crate::calendar::Day;
 use crate::customer::{
-    Counters, Customer, Driver, Latch, Latches, Path, SignalKind, Source, Usage,
+    Counters, Customer, Driver, Latch, Latches, Path, SignalKind, Source, Usage, UsageLatch,
 };
 
 pub(super) fn put_source(bytes: &mut Vec<u8>, source: Source) {
@@ -105,11 +105,12 @@ pub(super) fn latched(path: &Path) -> Option<&Path> {
 }
 
 pub(super) fn put_latches(bytes: &mut Vec<u8>, path: &Path, base: Day) {
-    let Latches { lapse, orders, basket } = path.latches;
+    let Latches { lapse, orders, basket, usage } = path.latches;
     let latches = [lapse, orders, basket];
     let [has_lapse, has_orders, has_basket] = latches.map(|latch| latch.is_some());
     let has_recovered = path.recovered_on.is_some();
-    put_varint(bytes, mask(&[has_lapse, has_orders, has_basket, has_recovered]));
+    let has = [has_lapse, has_orders, has_basket, has_recovered, usage.is_some()];
+    put_varint(bytes, mask(&has));
     for latch in latches.into_iter().flatten() {
         put_day(bytes, latch.raised_on, base);
         put_day(bytes, latch.baseline_on, base);
@@ -120,11 +121,15 @@ pub(super) fn put_latches(bytes: &mut Vec<u8>, path: &Path, base: Day) {
     if let Some(day) = path.recovered_on {
         put_day(bytes, day, base);
     }
+    if let Some(latch) = usage {
+        put_day(bytes, latch.raised_on, base);
+        put_varint(bytes, latch.usual_thousandths);
+    }
 }
 
 pub(super) fn read_latches(reader: &mut Reader<'_>, path: &mut Path, base: Day) -> Result<()> {
     const WHAT: &str = "latches";
-    let [has_lapse, has_orders, has_basket, has_recovered] = read_mask(reader, WHAT)?;
+    let [has_lapse, has_orders, has_basket, has_recovered, has_usage] = read_mask(reader, WHAT)?;
     let mut latch = |is_present: bool| {
         if !is_present {
             return Ok(None);
@@ -141,8 +146,17 @@ pub(super) fn read_latches(reader: &mut Reader<'_>, path: &mut Path, base: Day) 
         lapse: latch(has_lapse)?,
         orders: latch(has_orders)?,
         basket: latch(has_basket)?,
+        usage: None,
     };
     path.recovered_on = if has_recovered { Some(reader.day(WHAT, base)?) } else { None };
+    if has_usage {
+        let raised_on = reader.day(WHAT, base)?;
+        let usual_thousandths = reader.varint(WHAT)?;
+        if usual_thousandths == 0 {
+            return Err(DecodeError::Broken(WHAT));
+        }
+        path.latches.usage = Some(UsageLatch { raised_on, usual_thousandths });
+    }
     latched(path).map(|_| ()).ok_or(DecodeError::Broken(WHAT))
 }
 

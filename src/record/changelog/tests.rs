@@ -6,7 +6,7 @@ use super::*;
 use crate::calendar::Day;
 use crate::customer::{
     Completion, Counters, DayEntry, Driver, Fact, Folded, Foreign, Latch, Latches, Ledger,
-    OpenOrders, Order, Path, Refund, SignalKind, Source, Totals, Usage, What,
+    OpenOrders, Order, Path, Refund, SignalKind, Source, Totals, Usage, UsageLatch, What,
 };
 use crate::money::Currency;
 use crate::record::erased::hash_of;
@@ -57,6 +57,7 @@ fn path() -> Path {
             lapse: None,
             orders: latch(20_000, Driver::Silence),
             basket: latch(20_001, Driver::Both),
+            usage: Some(UsageLatch { raised_on: Day(20_002), usual_thousandths: 12_000 }),
         },
         recovered_on: Some(Day(20_003)),
         high_value_reached: true,
@@ -124,7 +125,7 @@ fn the_encoding_of_version_1_stays_as_it_is() {
         ("latest day, as_of", "0a e8f7b252"),
         ("refund sums", "01 9406 2d"),
         ("counters", "04 ac02 c413"),
-        ("latches", "0e 31 f901 bd01 03 2f f901 bd01 02 2b"),
+        ("latches", "1e 31 f901 bd01 03 2f f901 bd01 02 2b 2d e05d"),
         ("last signals", "11 31 29"),
         ("usage", "d82c 818002 dc0b ffffffffffffffffff01"),
         ("orders", "04"),
@@ -200,7 +201,8 @@ fn broken_bytes_are_refused_by_name() {
     check(&[1, 1 << 2, 0, 0, 0, 0, 0, 0, 0], DecodeError::Broken("refund sums"));
     check(&[1, 1 << 3, 0, 0, 0, 0, 0, 0, 0], DecodeError::Broken("counters"));
     check(&[1, 1 << 4, 0, 0, 0, 0, 0], DecodeError::Broken("latches"));
-    check(&[1, 1 << 4, 0, 0, 16, 0, 0], DecodeError::Broken("latches"));
+    check(&[1, 1 << 4, 0, 0, 16, 0, 0, 0, 0], DecodeError::Broken("latches"));
+    check(&[1, 1 << 4, 0, 0, 32, 0, 0], DecodeError::Broken("latches"));
     check(&[1, 1 << 4, 0, 0, 1, 0, 0, 0, 4, 0, 0], DecodeError::Broken("latches"));
     check(&[1, 1 << 5, 0, 0, 0, 0, 0], DecodeError::Broken("last signals"));
     check(&[1, 1 << 5, 0, 0, 0x21, 0, 0, 0], DecodeError::Broken("last signals"));
