@@ -44,6 +44,7 @@ pub fn rules(config: &Config, future_skew_max_ms: Option<i64>) -> Result<Rules> 
             cooldown_days: churn.cooldown_days,
             prior: RatePrior { r: churn.prior_orders, alpha_weeks: churn.prior_weeks },
             false_alarms_per_customer_year: churn.false_alarms_per_customer_year,
+            usage_false_alarms_per_customer_year: churn.usage_false_alarms_per_customer_year,
             signals_from_ms: churn.signals_from_ms,
             score_drift_max: processing.score_drift_max,
         },

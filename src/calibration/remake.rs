@@ -3,7 +3,8 @@
 //! `calibrate` and by the test that the table in the source is what this finds.
 
 use super::life::{Change, Seasons, Shop};
-use crate::churn::{FALSE_ALARMS, N_ALARMS, N_RATES, Thresholds, place};
+use super::usage::remake_usage;
+use crate::churn::{FALSE_ALARMS, N_ALARMS, N_RATES, Thresholds, UsageThresholds, place};
 use crate::dice::{Dice, rounded};
 
 /// The seed of the table in the source.
@@ -42,15 +43,22 @@ pub struct Remade {
     pub false_alarms: f64,
     /// What was found.
     pub thresholds: Thresholds,
+    /// The same of the usage channel, for which as many are allowed again.
+    pub usage: UsageThresholds,
 }
 
 /// The whole table, from [`SEED`] or another.
 pub fn remake(seed: u64) -> Vec<Remade> {
-    (0..FALSE_ALARMS.len()).map(|place| remake_alarms(seed, place)).collect()
+    let row = |place| Remade {
+        false_alarms: FALSE_ALARMS[place],
+        thresholds: remake_alarms(seed, place),
+        usage: remake_usage(seed, place),
+    };
+    (0..FALSE_ALARMS.len()).map(row).collect()
 }
 
 /// The thresholds for one tabulated rate of false alarms.
-pub fn remake_alarms(seed: u64, place: usize) -> Remade {
+pub fn remake_alarms(seed: u64, place: usize) -> Thresholds {
     let false_alarms = FALSE_ALARMS[place];
     let aim = false_alarms / 2.0 * AIM[place];
     let mut thresholds = Thresholds { orders: [START; N_RATES], basket: [START; N_RATES] };
@@ -62,9 +70,7 @@ pub fn remake_alarms(seed: u64, place: usize) -> Remade {
         observed.correct(&mut thresholds.basket, &observed.basket, aim);
     }
     let hundredths = |table: [f64; N_RATES]| table.map(|h| libm::round(h * 100.0) / 100.0);
-    let thresholds =
-        Thresholds { orders: hundredths(thresholds.orders), basket: hundredths(thresholds.basket) };
-    Remade { false_alarms, thresholds }
+    Thresholds { orders: hundredths(thresholds.orders), basket: hundredths(thresholds.basket) }
 }
 
 /// What a round saw by tabulated rate: what lies between two counts for both, by its distance.
@@ -115,24 +121,34 @@ fn spread(table: &mut [f64; N_RATES], rate_weekly: f64, amount: f64) {
 impl Remade {
     /// The table as the source file `src/churn/table.rs`.
     pub fn source(all: &[Self], seed: u64) -> String {
-        let table = |name: &str, says: &str, of: fn(&Thresholds) -> [f64; N_RATES]| {
-            let row = |remade: &Self| {
-                let row = of(&remade.thresholds).map(|h| rounded(h * 100.0).to_string());
-                format!("    [{}],\n", row.join(", "))
-            };
-            let rows: String = all.iter().map(row).collect();
-            format!(
-                "\n/// Thresholds of the {says} channel by false alarms, then by rate, in \
-                 hundredths.\n\
-                 pub(super) const {name}: [[u16; N_RATES]; N_ALARMS] = [\n{rows}];\n"
-            )
-        };
         let head = format!(
             "//! The thresholds by simulation, generated from seed {seed}:\n\
              //! `lifetide calibrate --remake > src/churn/table.rs`. Read by `thresholds`.\n\n\
-             use super::thresholds::{{N_ALARMS, N_RATES}};\n"
+             use super::thresholds::{{N_ALARMS, N_RATES, N_SHARES}};\n"
         );
-        let orders = table("ORDERS", "orders", |thresholds| thresholds.orders);
-        head + &orders + &table("BASKET", "basket", |thresholds| thresholds.basket)
+        let (by_rate, by_share) = (("rate", "N_RATES"), ("share of weeks with use", "N_SHARES"));
+        let orders = all.iter().map(|remade| row(&remade.thresholds.orders));
+        let basket = all.iter().map(|remade| row(&remade.thresholds.basket));
+        let usage = all.iter().map(|remade| row(&remade.usage.0));
+        head + &table(("ORDERS", "orders"), by_rate, orders)
+            + &table(("BASKET", "basket"), by_rate, basket)
+            + &table(("USAGE", "usage"), by_share, usage)
     }
+}
+
+fn table(
+    (name, says): (&str, &str),
+    (by, n): (&str, &str),
+    rows: impl Iterator<Item = String>,
+) -> String {
+    let rows: String = rows.collect();
+    format!(
+        "\n/// Thresholds of the {says} channel by false alarms, then by {by}, in hundredths.\n\
+         pub(super) const {name}: [[u16; {n}]; N_ALARMS] = [\n{rows}];\n"
+    )
+}
+
+fn row(thresholds: &[f64]) -> String {
+    let row: Vec<String> = thresholds.iter().map(|h| rounded(h * 100.0).to_string()).collect();
+    format!("    [{}],\n", row.join(", "))
 }

@@ -1,13 +1,14 @@
 //! Why a signal was raised: the figures behind it and one plain sentence. Decides nothing. Called
 //! by `judge`.
 
-use crate::customer::{Customer, Driver, SignalKind};
+use crate::customer::{Counters, Customer, Driver, SignalKind};
 use crate::money::format_minor;
 
-use super::channels::{BASELINE_LAG_DAYS, Channel};
+use super::channels::{BASELINE_LAG_DAYS, Channel, minor_as_f64};
 use super::reading::Reading;
 use super::settings::Rules;
 use super::trend::Comparison;
+use super::usage::{Fall, UsageChannel};
 
 /// The figures behind a signal and what they say.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,11 +35,13 @@ impl Evidence {
             usual_gap_days: (purchases.x > 0)
                 .then(|| f64::from(purchases.t_x_days) / f64::from(purchases.x)),
             reading,
+            customer,
             rules,
         };
         let sentence = match (kind, driver) {
             (SignalKind::HighValueReached, _) => reached(customer, rules),
             (SignalKind::Recovered, _) => facts.returned(),
+            (SignalKind::UsageDecline, _) => facts.usage(),
             (SignalKind::SpendDecline, Some(Driver::Silence)) => facts.silent_decline(),
             (_, Some(Driver::Silence) | None) => facts.lapse(),
             (_, Some(Driver::Frequency)) => facts.frequency(),
@@ -49,6 +52,11 @@ impl Evidence {
                 format!("{orders}; {}", facts.basket())
             }
         };
+        let context = match kind {
+            SignalKind::SpendDecline | SignalKind::UsageDecline => facts.context(),
+            SignalKind::Lapse | SignalKind::Recovered | SignalKind::HighValueReached => None,
+        };
+        let sentence = context.map_or(sentence.clone(), |context| format!("{sentence}; {context}"));
         Self { figures: facts.figures(), sentence }
     }
 }
@@ -58,6 +66,7 @@ struct Facts<'a> {
     /// Mean days between purchase days up to the last; `None` after a single one.
     usual_gap_days: Option<f64>,
     reading: &'a Reading,
+    customer: &'a Customer,
     rules: &'a Rules,
 }
 
@@ -68,7 +77,7 @@ impl Facts<'_> {
             |minor: Option<f64>| minor.map(|minor| minor / self.rules.currency.minor_per_major());
         let value = |channel: &Channel| channel.threshold.is_finite().then_some(channel.value);
         let threshold = |channel: &Channel| Some(channel.threshold).filter(|h| h.is_finite());
-        [
+        let spending = [
             ("days_silent", Some(f64::from(self.reading.days_silent()))),
             ("usual_days_between_orders", self.usual_gap_days),
             ("silence_tail", Some(self.reading.silence_tail)),
@@ -84,10 +93,60 @@ impl Facts<'_> {
             ("orders_threshold", threshold(&channels.orders)),
             ("basket_evidence", value(&channels.basket)),
             ("basket_threshold", threshold(&channels.basket)),
+        ];
+        let others = self.usage_figures().into_iter().chain(self.counted());
+        let all = spending.into_iter().chain(others);
+        all.filter_map(|(name, figure)| Some((name, figure?))).collect()
+    }
+
+    /// What of use is known where it has fallen.
+    fn usage_figures(&self) -> [(&'static str, Option<f64>); 6] {
+        let channel = self.reading.usage;
+        let fall = channel.and_then(|channel| channel.fall);
+        let of = |figure: fn(Fall) -> f64| fall.map(figure);
+        let threshold = |channel: UsageChannel| channel.threshold;
+        [
+            ("usage_weekly_usual", of(|fall| fall.usual_thousandths / 1e3)),
+            ("usage_weekly_recent", of(|fall| fall.recent_thousandths / 1e3)),
+            ("usage_weeks_usual", of(|fall| f64::from(fall.n_usual))),
+            ("usage_weeks_recent", of(|fall| f64::from(fall.n_recent))),
+            ("usage_evidence", of(|fall| fall.evidence)),
+            ("usage_threshold", channel.filter(|_| fall.is_some()).map(threshold)),
         ]
-        .into_iter()
-        .filter_map(|(name, figure)| Some((name, figure?)))
-        .collect()
+    }
+
+    /// What was only counted, and when is not known.
+    fn counted(&self) -> [(&'static str, Option<f64>); 2] {
+        let Counters { n_carts_abandoned, n_support_contacts, .. } = self.customer.counters;
+        let figure = |count: u64| (count > 0).then_some(minor_as_f64(count.into()));
+        [
+            ("carts_abandoned", figure(n_carts_abandoned)),
+            ("support_contacts", figure(n_support_contacts)),
+        ]
+    }
+
+    /// The same in words.
+    fn context(&self) -> Option<String> {
+        let Counters { n_carts_abandoned, n_support_contacts, .. } = self.customer.counters;
+        let words = [
+            counted(n_support_contacts, "support contact", "support contacts"),
+            counted(n_carts_abandoned, "cart abandoned", "carts abandoned"),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        (!words.is_empty()).then(|| format!("{} on record", words.join(" and ")))
+    }
+
+    fn usage(&self) -> String {
+        let Some(fall) = self.reading.usage.and_then(|usage| usage.fall) else {
+            return "use fell".to_owned();
+        };
+        let (usual, weeks) = (units(fall.usual_thousandths), fall.n_recent);
+        if fall.recent_thousandths > 0.0 {
+            let recent = units(fall.recent_thousandths);
+            format!("used {recent} a week in the last {weeks} weeks, usually {usual}")
+        } else {
+            format!("no use in the last {weeks} weeks, usually {usual} a week")
+        }
     }
 
     /// A decline by silence: the silence alone would not say how much has gone.
@@ -168,6 +227,22 @@ impl Facts<'_> {
     }
 }
 
+/// Units of use with two digits, and all before the point.
+fn units(thousandths: f64) -> String {
+    let units = thousandths / 1e3;
+    let decimals = if units >= 10.0 { 0 } else { usize::from(units < 1.0) + 1 };
+    let digits = format!("{units:.decimals$}");
+    let digits = match digits.split_once('.') {
+        Some((whole, decimals)) if decimals.bytes().all(|digit| digit == b'0') => whole,
+        Some(_) | None => &digits,
+    };
+    format!("{digits} {}", if digits == "1" { "unit" } else { "units" })
+}
+
+fn counted(count: u64, one: &str, many: &str) -> Option<String> {
+    (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
+}
+
 fn days(count: f64) -> String {
     let rounded = count.round().max(1.0);
     if rounded < 1.5 { "1 day".to_owned() } else { format!("{rounded:.0} days") }
@@ -186,8 +261,10 @@ fn reached(customer: &Customer, rules: &Rules) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::units;
     use crate::churn::SignalKind;
     use crate::churn::testing::{Run, Shop, model};
+    use crate::event::Body;
 
     fn sentences(run: &Run) -> Vec<&str> {
         run.raised.iter().map(|raised| raised.evidence.sentence.as_str()).collect()
@@ -241,6 +318,57 @@ mod tests {
             100.0 * figure("p_alive")
         );
         assert_eq!(lapse.evidence.sentence, expect);
+    }
+
+    #[test]
+    fn a_decline_of_use_states_both_weeks_and_what_was_counted() {
+        for (left, expect) in [
+            (3, "used 3 units a week in the last 2 weeks, usually 12 units"),
+            (0, "no use in the last 2 weeks, usually 12 units a week"),
+        ] {
+            let mut run = run();
+            run.order(0, 4000);
+            run.other(1, Body::SupportContacted);
+            (0..12).for_each(|week| run.used(week * 7 + 2, 12));
+            (12..14).filter(|_| left > 0).for_each(|week| run.used(week * 7 + 2, left));
+            run.other(110, Body::CartAbandoned);
+            let raised = &run.raised[0];
+            assert_eq!(raised.kind, SignalKind::UsageDecline);
+            let sentence = &raised.evidence.sentence;
+            assert_eq!(*sentence, format!("{expect}; 1 support contact on record"));
+            let figure = |name| raised.evidence.figures.iter().find(|(n, _)| *n == name);
+            assert_eq!(figure("usage_weekly_usual"), Some(&("usage_weekly_usual", 12.0)));
+            assert_eq!(figure("support_contacts"), Some(&("support_contacts", 1.0)));
+            assert_eq!(figure("carts_abandoned"), None);
+            assert!(figure("usage_evidence").unwrap().1 >= figure("usage_threshold").unwrap().1);
+        }
+    }
+
+    #[test]
+    fn carts_and_questions_stand_beside_a_decline_of_spending_only() {
+        let mut run = run();
+        run.orders((0..20).map(|week| week * 7), 4000);
+        (0..3).for_each(|_| run.other(134, Body::SupportContacted));
+        (0..2).for_each(|_| run.other(135, Body::CartAbandoned));
+        run.silent_until(250);
+        let context = "; 3 support contacts and 2 carts abandoned on record";
+        let with_context: Vec<bool> =
+            sentences(&run).iter().map(|sentence| sentence.ends_with(context)).collect();
+        assert_eq!(with_context, [false, true], "a lapse, then a decline");
+    }
+
+    #[test]
+    fn units_have_two_digits_and_those_before_the_point() {
+        for (thousandths, expect) in [
+            (12_340.0, "12 units"),
+            (3_333.3, "3.3 units"),
+            (3_000.0, "3 units"),
+            (1_000.0, "1 unit"),
+            (250.0, "0.25 units"),
+            (1_234_567.0, "1235 units"),
+        ] {
+            assert_eq!(units(thousandths), expect);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::latching::Turn;
 use super::lifecycle::Standing;
 use super::reading::{Reading, read};
 use super::settings::Rules;
-use super::signal::{Raised, Worth, value_at_risk};
+use super::signal::{Raised, Worth, is_of_loss, value_at_risk};
 
 /// Why a customer is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,8 @@ pub fn judge(
         return Verdict { raised: Vec::new(), reading: None, due: None };
     };
     let latches_before = customer.path.latches;
-    let turn = Turn::take(&mut customer.path.latches, &seen, occasion);
+    let usage = &customer.counters.usage;
+    let turn = Turn::take(&mut customer.path.latches, usage, &seen, occasion);
     if turn.is_recovery {
         customer.path.recovered_on = Some(seen.last);
     }
@@ -84,6 +85,9 @@ pub fn judge(
     }
     if turn.lapse {
         dated.push((SignalKind::Lapse, now_ms, Some(Driver::Silence)));
+    }
+    if turn.usage_decline {
+        dated.push((SignalKind::UsageDecline, now_ms, None));
     }
     if turn.is_recovery {
         dated.push((SignalKind::Recovered, event_ms, None));
@@ -148,9 +152,7 @@ impl Report<'_> {
         let tiers = &self.rules.tiers;
         let tier = tiers.of(self.customer.totals.net_revenue_minor());
         let trend = self.reading.trend(self.customer);
-        let needs_worth = dated
-            .iter()
-            .any(|(kind, ..)| matches!(kind, SignalKind::SpendDecline | SignalKind::Lapse));
+        let needs_worth = dated.iter().any(|(kind, ..)| is_of_loss(*kind));
         let worth = needs_worth.then(|| worth(self.customer, self.reading));
         let raise = |(kind, raised_at_ms, driver): &(SignalKind, i64, Option<Driver>)| {
             let (from, to) = if *kind == SignalKind::HighValueReached {
@@ -166,7 +168,7 @@ impl Report<'_> {
                 driver: *driver,
                 severity: tiers.severity(tier),
                 value_at_risk: worth.as_ref().and_then(|worth| {
-                    value_at_risk((*kind, *driver), worth, self.reading, &trend, self.rules)
+                    value_at_risk((*kind, *driver), worth, self.seen, &trend, self.rules)
                 }),
                 evidence: Evidence::of(*kind, *driver, self.customer, self.seen, self.rules),
             }
@@ -325,6 +327,43 @@ mod tests {
             run.log().into_iter().filter(|line| line.contains("lapse silence")).collect();
         assert_eq!(lapses.len(), 2, "{lapses:?}");
         assert!(run.customer.path.latches.lapse.is_some_and(|latch| latch.raised_on > day(172)));
+    }
+
+    /// Use stops after 14 weeks and comes back in the thirtieth; orders go on meanwhile.
+    #[test]
+    fn use_that_stops_is_signalled_by_a_timer_once_until_it_is_back() {
+        let mut run = Run::new(shop());
+        for week in 0..60 {
+            run.order(week * 7, 4000);
+            if !(14..30).contains(&week) {
+                run.used(week * 7 + 1, 12);
+            }
+        }
+        assert_eq!(run.log(), ["112+0h usage_decline - active>active"]);
+        assert_eq!(run.customer.path.latches.usage, None);
+        assert_eq!(run.customer.path.recovered_on, None, "that is of spending");
+        run.orders((420..630).step_by(7), 4000);
+        assert_eq!(run.log()[1..], ["434+0h usage_decline - active>active"]);
+    }
+
+    #[test]
+    fn a_decline_of_use_keeps_to_the_cooldown_and_to_the_first_signal_wanted() {
+        let with = |cooldown_days, signals_from_ms| {
+            let mut shop = shop();
+            shop.settings.cooldown_days = cooldown_days;
+            shop.settings.signals_from_ms = signals_from_ms;
+            let mut run = Run::new(shop);
+            for week in 0..50 {
+                run.order(week * 7, 4000);
+                if !(14..20).contains(&week) && week < 40 {
+                    run.used(week * 7 + 1, 12);
+                }
+            }
+            assert!(run.customer.path.latches.usage.is_some());
+            run.log().len()
+        };
+        assert_eq!((with(0, None), with(1000, None)), (2, 1));
+        assert_eq!((with(0, Some(112 * DAY_MS)), with(0, Some(112 * DAY_MS + 1))), (2, 1));
     }
 
     #[test]

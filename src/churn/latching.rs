@@ -1,11 +1,12 @@
 //! Alarms that stand: which of them an occasion clears, and which it raises. Dates and publishes
 //! nothing. Called by `judge`.
 
-use crate::customer::{Driver, Latch, Latches};
+use crate::customer::{Driver, Latch, Latches, Usage};
 
 use super::channels::Channel;
 use super::judge::Occasion;
 use super::reading::Reading;
+use super::usage::turn_usage;
 
 /// What one judgement does to the latches.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Turn {
     pub(super) lapse: bool,
     /// A channel came to its threshold.
     pub(super) decline: Option<Decline>,
+    /// Use came to its threshold.
+    pub(super) usage_decline: bool,
     /// A latch cleared and none is left.
     pub(super) is_recovery: bool,
 }
@@ -29,14 +32,20 @@ pub(super) struct Decline {
 
 impl Turn {
     /// Clears and raises latches by what was seen under those that stood before.
-    pub(super) fn take(latches: &mut Latches, seen: &Reading, occasion: Occasion) -> Self {
+    pub(super) fn take(
+        latches: &mut Latches,
+        usage: &Usage,
+        seen: &Reading,
+        occasion: Occasion,
+    ) -> Self {
         let is_purchase = matches!(occasion, Occasion::Purchase { .. });
         let has_cleared = is_purchase && clear(latches, seen);
         let decline = raise_decline(latches, seen, occasion);
         let lapse = raise_lapse(latches, seen);
         let stands =
             latches.lapse.is_some() || latches.orders.is_some() || latches.basket.is_some();
-        Self { lapse, decline, is_recovery: has_cleared && !stands }
+        let usage_decline = turn_usage(&mut latches.usage, usage, seen.today, seen.usage.as_ref());
+        Self { lapse, decline, usage_decline, is_recovery: has_cleared && !stands }
     }
 }
 

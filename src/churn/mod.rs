@@ -5,6 +5,7 @@
 //! - `settings`: what is configured, and the rules made of it and of the model;
 //! - `channels`, of `orders` and `basket`, by the customer's `past`, with `thresholds` and their
 //!   `table`: how far the evidence of a decline has come; `watch`, the same for simulations;
+//! - `usage`: how far that of a decline of use has come;
 //! - `deadlines`: the days on which silence alone crosses a line;
 //! - `lifecycle`, `trend`: what the score says of the customer;
 //! - `reading`: all of these for one customer on one day, and the one timer;
@@ -29,6 +30,7 @@ mod signal;
 mod table;
 mod thresholds;
 mod trend;
+mod usage;
 mod watch;
 
 #[cfg(test)]
@@ -44,9 +46,11 @@ pub use lifecycle::{Cause, Lifecycle, Standing};
 pub use reading::{Reading, due_day, read};
 pub use settings::{Rules, Settings, Severity, Tier, Tiers};
 pub use signal::{Raised, Worth, signal_id};
-pub use thresholds::{FALSE_ALARMS, N_ALARMS, N_RATES, Thresholds, place};
+pub use thresholds::{
+    FALSE_ALARMS, N_ALARMS, N_RATES, N_SHARES, Thresholds, UsageThresholds, place, place_share,
+};
 pub use trend::{Confidence, Trend, TrendState};
-
+pub use usage::{Fall, UsageChannel, turn_usage, usage_channel};
 pub use watch::{Alarm, Watch, Watched};
 
 pub use crate::customer::{Driver, SignalKind};

@@ -11,6 +11,7 @@ use super::deadlines::{Deadlines, History, deadlines, drifts_on};
 use super::lifecycle::{Lifecycle, Standing};
 use super::settings::Rules;
 use super::trend::Trend;
+use super::usage::{UsageChannel, usage_channel, usage_crosses_on};
 
 /// What a customer with a standing order looks like on one day.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,10 @@ pub struct Reading {
     pub lifecycle: Lifecycle,
     /// The evidence of a decline.
     pub channels: Channels,
+    /// The evidence that use falls; `None` while such an alarm stands, or where use was never seen.
+    pub usage: Option<UsageChannel>,
+    /// The first day on which it is an alarm if there is no more use; `None` while one stands.
+    pub usage_crosses_on: Option<Day>,
     pub(super) history: History,
 }
 
@@ -40,7 +45,15 @@ pub fn read(customer: &Customer, today: Day, rules: &Rules) -> Option<Reading> {
     let history = History::of(ledger)?;
     let purchases = ledger.purchases(today)?;
     let deadlines = deadlines(&history, rules);
-    let frozen = frozen(&customer.path.latches);
+    let latches = &customer.path.latches;
+    let usage = &customer.counters.usage;
+    let (usage, usage_crosses_on) = match latches.usage {
+        Some(_) => (None, None),
+        None => (
+            usage_channel(usage, today, &rules.usage_thresholds),
+            usage_crosses_on(usage, today, &rules.usage_thresholds),
+        ),
+    };
     Some(Reading {
         today,
         last: history.last,
@@ -49,7 +62,9 @@ pub fn read(customer: &Customer, today: Day, rules: &Rules) -> Option<Reading> {
         p_alive: rules.model.as_ref().map(|model| model.p_alive(&purchases)),
         deadlines,
         lifecycle: Standing::of(customer).lifecycle_on(today, &deadlines),
-        channels: channels(ledger, today, frozen, &rules.parameters)?,
+        channels: channels(ledger, today, frozen(latches), &rules.parameters)?,
+        usage,
+        usage_crosses_on,
         history,
     })
 }
@@ -76,6 +91,7 @@ impl Reading {
             later(self.deadlines.at_risk_on),
             owed(self.deadlines.lapses_on, latches.lapse.is_some()),
             owed(crosses_on, false),
+            owed(self.usage_crosses_on, false),
             later(drifts_on),
         ]
         .into_iter()

@@ -2,11 +2,11 @@
 //! against the watch by which simulations judge many: the rates that `calibration` measures are
 //! those of operation.
 
-use crate::customer::{Driver, Latch};
+use crate::customer::{Driver, Latch, SignalKind};
 
-use super::Watch;
 use super::channels::minor_as_f64;
-use super::testing::{Random, Run, Shop, day};
+use super::testing::{DAY_MS, Random, Run, Shop, day};
+use super::{Raised, Watch};
 
 const DAYS: i32 = 130 * 7;
 const CHANGE: i32 = 78 * 7;
@@ -75,4 +75,97 @@ fn a_watch_raises_what_operation_raises() {
         n_alarms += seen.len();
     }
     assert!(n_alarms > 100, "{n_alarms}");
+}
+
+/// The week in which orders stop; up to then there is one a week, on any day.
+const LAST_ORDERED: i32 = 64;
+
+/// A dozen units a week, a third of it from week 52 on.
+fn shrinks(week: i32) -> u32 {
+    let usual = [12, 9, 14, 11, 13][week.rem_euclid(5).unsigned_abs() as usize];
+    if week < 52 { usual } else { usual / 3 }
+}
+
+/// Somebody who orders, and uses so many units week by week.
+fn lived(units: impl Fn(i32) -> u32, seed: u64, is_watched_daily: bool) -> Run {
+    let mut random = Random(seed);
+    let mut run = Run::new(shop(1.0));
+    for week in 0..104 {
+        let (ordered_on, used_on) = (random.below(7), random.below(7));
+        for day in 0..7 {
+            let today = week * 7 + day;
+            if is_watched_daily {
+                run.silent_until(today);
+            }
+            if day == ordered_on && week < LAST_ORDERED {
+                run.order(today, 4000);
+            }
+            if day == used_on && units(week) > 0 {
+                run.used(today, units(week));
+            }
+        }
+    }
+    run.silent_until(104 * 7);
+    run
+}
+
+fn first_on(run: &Run, kinds: &[SignalKind]) -> Option<i32> {
+    let is_asked = |raised: &&Raised| kinds.contains(&raised.kind);
+    let first = run.raised.iter().find(is_asked)?;
+    i32::try_from(first.raised_at_ms / DAY_MS).ok()
+}
+
+/// The pattern of those who leave a subscription: they use less weeks before they spend less.
+#[test]
+fn shrinking_use_is_signalled_weeks_before_spending_falls() {
+    for seed in 0..40 {
+        let run = lived(shrinks, seed, false);
+        let usage_on = first_on(&run, &[SignalKind::UsageDecline]).unwrap();
+        assert!((54 * 7..=58 * 7).contains(&usage_on), "seed {seed}: {usage_on}");
+        let spend_on = first_on(&run, &[SignalKind::SpendDecline, SignalKind::Lapse]).unwrap();
+        assert!(spend_on >= usage_on + 8 * 7, "seed {seed}: {usage_on} {spend_on}");
+    }
+}
+
+#[test]
+fn steady_use_and_no_use_at_all_give_no_usage_decline() {
+    for seed in 0..20 {
+        for run in [lived(|week| shrinks(week % 52), seed, false), lived(|_| 0, seed, false)] {
+            assert_eq!(first_on(&run, &[SignalKind::UsageDecline]), None, "seed {seed}");
+            assert!(first_on(&run, &[SignalKind::Lapse]).is_some(), "seed {seed}");
+        }
+    }
+}
+
+/// A clock that moves every day fires the timers that events fire when they come: the same signals
+/// and the same state.
+#[test]
+fn a_clock_between_the_events_changes_nothing() {
+    for seed in 0..20 {
+        let units = |week| if week < 60 { shrinks(week % 52) } else { 0 };
+        let (by_events, by_clock) = (lived(units, seed, false), lived(units, seed, true));
+        assert_eq!(by_events.log(), by_clock.log(), "seed {seed}");
+        assert_eq!(by_events.customer, by_clock.customer, "seed {seed}");
+        assert!(by_events.customer.path.latches.usage.is_some());
+    }
+}
+
+/// Use that comes up to four weeks late and out of order adds up to the same customer, by whose
+/// state alone the next timer is set.
+#[test]
+fn late_use_in_any_order_gives_the_same_timer() {
+    let usage = |weeks: &[i32]| {
+        let mut run = Run::new(shop(1.0));
+        run.order(0, 4000);
+        for week in weeks {
+            run.used(week * 7 + 2, shrinks(*week));
+        }
+        (run.customer.counters, run.due)
+    };
+    let in_order: Vec<i32> = (10..26).collect();
+    let mut mixed = in_order.clone();
+    mixed.chunks_mut(4).for_each(<[i32]>::reverse);
+    mixed.swap(12, 15);
+    assert_eq!(usage(&in_order), usage(&mixed));
+    assert!(usage(&in_order).1.is_some());
 }

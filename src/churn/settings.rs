@@ -11,6 +11,7 @@ use crate::money::Currency;
 
 use super::channels::Parameters;
 use super::deadlines::Ages;
+use super::thresholds::UsageThresholds;
 
 /// The keys of `[churn]` and `processing.score_drift_max`, validated.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Settings {
     pub prior: RatePrior,
     /// Allowed false alarms of decline in a year of a customer with a baseline, half a channel.
     pub false_alarms_per_customer_year: f64,
+    /// Allowed false alarms of use in a year of a customer whose use can be compared.
+    pub usage_false_alarms_per_customer_year: f64,
     /// Signals dated before this instant only update the state.
     pub signals_from_ms: Option<i64>,
     /// How far silence may move P(alive) before the score is published again.
@@ -143,6 +146,8 @@ pub struct Rules {
     pub currency: Currency,
     /// What the channels need of the above.
     pub(super) parameters: Parameters,
+    /// How much evidence is an alarm of use.
+    pub(super) usage_thresholds: UsageThresholds,
     /// What of the above has been computed already.
     pub(super) ages: RefCell<Memo<Ages>>,
 }
@@ -157,8 +162,9 @@ impl Rules {
         currency: Currency,
     ) -> Self {
         let parameters = Parameters::new(&settings, model.as_deref(), currency);
+        let usage_thresholds = UsageThresholds::new(settings.usage_false_alarms_per_customer_year);
         let ages = RefCell::new(Ages::table());
-        Self { settings, tiers, model, calendar, currency, parameters, ages }
+        Self { settings, tiers, model, calendar, currency, parameters, usage_thresholds, ages }
     }
 
     /// Purchase rates of the population: the model's, else the configured ones.

@@ -45,6 +45,11 @@ pub struct Worth {
     pub horizon_months: u32,
 }
 
+/// Whether a signal of this kind says that something may be lost.
+pub(super) const fn is_of_loss(kind: SignalKind) -> bool {
+    matches!(kind, SignalKind::SpendDecline | SignalKind::Lapse | SignalKind::UsageDecline)
+}
+
 /// The money at stake, in major units.
 ///
 /// - A lapse: what is predicted of a living customer × the chance that they are gone. That is
@@ -54,6 +59,8 @@ pub struct Worth {
 /// - A decline: what is predicted × the share that has gone of what fell: of the orders, of the
 ///   basket, or of the spending where both did. What rose meanwhile is not set off: it need not
 ///   last, and would let a decline look free.
+/// - A decline of use: what is predicted × the share of use that has gone. Use shrinks before
+///   spending does, so that no spending may have gone yet: it is what goes if spending follows.
 /// - Without a prediction, average order value × orders a month × the horizon takes its place.
 pub(super) fn value_at_risk(
     (kind, driver): (SignalKind, Option<Driver>),
@@ -66,6 +73,10 @@ pub(super) fn value_at_risk(
         let value = worth.average_order_value? * worth.orders_per_month?;
         Some(value * f64::from(worth.horizon_months))
     };
+    let predicted = || {
+        let p_alive = reading.p_alive.unwrap_or(1.0);
+        worth.predicted_alive.map(|alive| alive * p_alive).or_else(simple)
+    };
     let at_risk = match kind {
         SignalKind::Lapse => {
             let by_model = reading.history.lapses_by_p_alive(rules);
@@ -73,18 +84,18 @@ pub(super) fn value_at_risk(
             worth.predicted_alive.or_else(simple)? * (1.0 - p_here)
         }
         SignalKind::SpendDecline => {
-            let p_alive = reading.p_alive.unwrap_or(1.0);
-            let predicted = worth.predicted_alive.map(|alive| alive * p_alive).or_else(simple)?;
             let left = match driver {
                 Some(Driver::Basket) => trend.basket_ratio,
                 Some(Driver::Frequency | Driver::Silence) => trend.orders_ratio,
                 Some(Driver::Both) | None => trend.spend_ratio,
             };
-            predicted * (1.0 - left?.min(1.0))
+            predicted()? * (1.0 - left?.min(1.0))
         }
-        SignalKind::UsageDecline | SignalKind::Recovered | SignalKind::HighValueReached => {
-            return None;
+        SignalKind::UsageDecline => {
+            let fall = reading.usage.and_then(|usage| usage.fall)?;
+            predicted()? * (1.0 - fall.recent_thousandths / fall.usual_thousandths)
         }
+        SignalKind::Recovered | SignalKind::HighValueReached => return None,
     };
     at_risk.is_finite().then_some(at_risk)
 }
@@ -146,6 +157,23 @@ mod tests {
         assert_eq!(decline(None, worth(None)).0.to_bits(), 960f64.to_bits());
         let (value, p_alive, _) = decline(Some(model("mbg-nbd", true)), worth(Some(500.0)));
         assert_eq!(value.to_bits(), (500.0 * p_alive).to_bits());
+    }
+
+    /// Most of the use has gone, and none of the spending yet.
+    #[test]
+    fn a_decline_of_use_puts_at_risk_the_share_of_the_use_that_has_gone() {
+        let mut run = Run::new(Shop::new(Some(model("mbg-nbd", true))));
+        run.worth = worth(Some(500.0));
+        for week in 0..30 {
+            run.order(week * 7, 4000);
+            run.used(week * 7 + 2, if week < 20 { 12 } else { 3 });
+        }
+        let raised = &run.raised[0];
+        assert_eq!((raised.kind, raised.driver), (SignalKind::UsageDecline, None));
+        let figure = |name| raised.evidence.figures.iter().find(|(n, _)| *n == name).unwrap().1;
+        let left = figure("usage_weekly_recent") / figure("usage_weekly_usual");
+        let expect = 500.0 * figure("p_alive") * (1.0 - left);
+        assert!(left < 0.5 && (raised.value_at_risk.unwrap() - expect).abs() < 1e-9);
     }
 
     /// Baskets fall to a quarter while orders come twice as often.

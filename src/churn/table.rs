@@ -1,7 +1,7 @@
 //! The thresholds by simulation, generated from seed 20260501:
 //! `lifetide calibrate --remake > src/churn/table.rs`. Read by `thresholds`.
 
-use super::thresholds::{N_ALARMS, N_RATES};
+use super::thresholds::{N_ALARMS, N_RATES, N_SHARES};
 
 /// Thresholds of the orders channel by false alarms, then by rate, in hundredths.
 pub(super) const ORDERS: [[u16; N_RATES]; N_ALARMS] = [
@@ -19,4 +19,13 @@ pub(super) const BASKET: [[u16; N_RATES]; N_ALARMS] = [
     [50, 96, 201, 270, 321, 357, 391, 421, 447, 535],
     [50, 50, 141, 204, 255, 291, 327, 359, 385, 473],
     [50, 50, 75, 143, 195, 227, 266, 290, 320, 405],
+];
+
+/// Thresholds of the usage channel by false alarms, then by share of weeks with use, in hundredths.
+pub(super) const USAGE: [[u16; N_SHARES]; N_ALARMS] = [
+    [307, 639, 703, 632, 488],
+    [311, 579, 637, 559, 433],
+    [283, 518, 531, 455, 359],
+    [263, 447, 453, 372, 298],
+    [229, 370, 369, 284, 237],
 ];

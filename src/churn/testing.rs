@@ -28,6 +28,7 @@ pub(crate) fn settings() -> Settings {
         cooldown_days: 30,
         prior: RatePrior { r: 2.0, alpha_weeks: 8.0 },
         false_alarms_per_customer_year: 0.25,
+        usage_false_alarms_per_customer_year: 0.25,
         signals_from_ms: None,
         score_drift_max: 0.1,
     }
@@ -164,6 +165,18 @@ impl Run {
     pub(super) fn cancel(&mut self, day: i32, n_order: u64) {
         let occasion = Occasion::Other { at_ms: noon_ms(day) };
         self.event(day, n_order, Body::OrderCancelled, occasion);
+    }
+
+    /// Use of so many units at noon.
+    pub(super) fn used(&mut self, day: i32, units: u32) {
+        let thousandths = u64::from(units) * 1000;
+        self.other(day, Body::UsageRecorded { thousandths });
+    }
+
+    /// Something that is no order happens at noon.
+    pub(super) fn other(&mut self, day: i32, body: Body) {
+        self.n_orders += 1;
+        self.event(day, self.n_orders, body, Occasion::Other { at_ms: noon_ms(day) });
     }
 
     /// Nothing happens but the timers up to and including this day.

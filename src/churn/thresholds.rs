@@ -11,10 +11,13 @@
 //! w(e^(h/w) − 1).
 
 use super::past::Baseline;
-use super::table::{BASKET, ORDERS};
+use super::table::{BASKET, ORDERS, USAGE};
 
 /// How many rates are tabulated.
 pub const N_RATES: usize = 10;
+
+/// How many shares of weeks with use are tabulated.
+pub const N_SHARES: usize = 5;
 
 /// How many rates of false alarms are tabulated.
 pub const N_ALARMS: usize = 5;
@@ -36,6 +39,9 @@ const LN_RATES: [f64; N_RATES] = [
     0.405_465_108_108_164_4,
     0.916_290_731_874_155_1,
 ];
+
+/// The tabulated shares of weeks with use.
+const SHARES: [f64; N_SHARES] = [0.25, 0.5, 0.75, 0.9, 1.0];
 
 /// No threshold is lower, so that no single order or basket is an alarm.
 pub(super) const THRESHOLD_MIN: f64 = std::f64::consts::LN_2;
@@ -59,18 +65,8 @@ impl Thresholds {
     /// Thresholds for the false alarms allowed a customer-year over both channels, half for each:
     /// linear in the logarithm between the tabulated ones, and beyond them.
     pub fn new(false_alarms_per_customer_year: f64) -> Self {
-        let ln_alarms = libm::log(false_alarms_per_customer_year);
-        let above = FALSE_ALARMS.partition_point(|alarms| *alarms < false_alarms_per_customer_year);
-        let above = above.clamp(1, N_ALARMS - 1);
-        let [low, high] = [above - 1, above].map(|i| libm::log(FALSE_ALARMS[i]));
-        let share = (ln_alarms - low) / (high - low);
-        let between = |table: &[[u16; N_RATES]; N_ALARMS]| {
-            std::array::from_fn(|i| {
-                let [low, high] = [above - 1, above].map(|k| f64::from(table[k][i]) / 100.0);
-                low + share * (high - low)
-            })
-        };
-        Self { orders: between(&ORDERS), basket: between(&BASKET) }
+        let of = |table| between(table, false_alarms_per_customer_year);
+        Self { orders: of(&ORDERS), basket: of(&BASKET) }
     }
 
     /// The orders channel's threshold by a baseline.
@@ -82,6 +78,44 @@ impl Thresholds {
     pub(super) fn basket(&self, baseline: &Baseline, n_baskets: f64) -> f64 {
         charged(at(&self.basket, baseline.rate_weekly), n_baskets)
     }
+}
+
+/// Thresholds of the usage channel at the tabulated shares of weeks with use, for one configured
+/// rate of false alarms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UsageThresholds(pub [f64; N_SHARES]);
+
+impl UsageThresholds {
+    /// Thresholds for the false alarms allowed a customer-year.
+    pub fn new(false_alarms_per_customer_year: f64) -> Self {
+        Self(between(&USAGE, false_alarms_per_customer_year))
+    }
+
+    /// The threshold of a customer with this share of weeks with use.
+    pub(super) fn at(&self, share_used: f64) -> f64 {
+        let (below, share) = place_share(share_used);
+        (self.0[below] + share * (self.0[below + 1] - self.0[below])).max(THRESHOLD_MIN)
+    }
+}
+
+/// The tabulated share of weeks with use below a share, and how far towards the next it lies.
+/// Shares outside the table lie at its ends.
+pub fn place_share(share_used: f64) -> (usize, f64) {
+    let held = share_used.clamp(SHARES[0], SHARES[N_SHARES - 1]);
+    let above = SHARES.partition_point(|tabulated| *tabulated < held).clamp(1, N_SHARES - 1);
+    (above - 1, (held - SHARES[above - 1]) / (SHARES[above] - SHARES[above - 1]))
+}
+
+/// A table's row for a rate of false alarms, linear in the logarithm between the tabulated ones.
+fn between<const N: usize>(table: &[[u16; N]; N_ALARMS], false_alarms: f64) -> [f64; N] {
+    let above = FALSE_ALARMS.partition_point(|alarms| *alarms < false_alarms);
+    let above = above.clamp(1, N_ALARMS - 1);
+    let [low, high] = [above - 1, above].map(|i| libm::log(FALSE_ALARMS[i]));
+    let share = (libm::log(false_alarms) - low) / (high - low);
+    std::array::from_fn(|i| {
+        let [low, high] = [above - 1, above].map(|k| f64::from(table[k][i]) / 100.0);
+        low + share * (high - low)
+    })
 }
 
 fn charged(threshold: f64, weight: f64) -> f64 {

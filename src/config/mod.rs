@@ -208,6 +208,8 @@ pub struct Churn {
     pub prior_weeks: f64,
     /// How many wrong decline signals a steady customer may cause in a year.
     pub false_alarms_per_customer_year: f64,
+    /// How many wrong signals of falling use a steady user may cause in a year.
+    pub usage_false_alarms_per_customer_year: f64,
 }
 
 /// `[segments]`: value tiers.

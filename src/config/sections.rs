@@ -231,6 +231,8 @@ fn churn(reader: &mut Reader, zone: &TimeZone) -> Churn {
         entry.number(|value| (0.001..=1e6).contains(&value), "from 0.001 to 1000000")
     };
     let days = |entry: &Entry| entry.whole(0..=36_500);
+    let alarms =
+        |entry: &Entry| entry.number(|value| (0.001..=12.0).contains(&value), "from 0.001 to 12");
     Churn {
         at_risk_silence_tail: reader.take("churn.at_risk_silence_tail", 0.1, chance),
         lapse_p_alive: reader.take("churn.lapse_p_alive", 0.5, chance),
@@ -245,7 +247,12 @@ fn churn(reader: &mut Reader, zone: &TimeZone) -> Churn {
         false_alarms_per_customer_year: reader.take(
             "churn.false_alarms_per_customer_year",
             0.25,
-            |entry| entry.number(|value| (0.001..=12.0).contains(&value), "from 0.001 to 12"),
+            alarms,
+        ),
+        usage_false_alarms_per_customer_year: reader.take(
+            "churn.usage_false_alarms_per_customer_year",
+            0.25,
+            alarms,
         ),
     }
 }
