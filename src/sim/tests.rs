@@ -35,8 +35,10 @@ fn nothing_is_lost_or_doubled_whatever_fails() {
 fn a_seed_is_a_run() {
     let plan = plan();
     assert_eq!(run(7, &plan, None).unwrap(), run(7, &plan, None).unwrap());
-    let told = || run(0, &plan, Some(Flaw::NoSeekBack)).unwrap_err();
-    assert_eq!(told(), told());
+    let told = |seed| run(seed, &plan, Some(Flaw::NoSeekBack)).err();
+    let first = (0..SEEDS_MAX).find_map(|seed| Some((seed, told(seed)?)));
+    let (seed, fault) = first.unwrap();
+    assert_eq!(told(seed), Some(fault));
 }
 
 /// The rarest flaw shows in the first hundred.

@@ -64,6 +64,7 @@ fn log(dice: &mut Dice, partition: i32, intake: &Intake) -> Vec<Stored> {
     for number in 0..2 + dice.below(4) {
         let id = format!("{partition}-{number}");
         other(dice, &id, intake, &mut arrivals);
+        use_weekly(dice, &id, &mut arrivals);
         let mut at_ms = FIRST_MS + (whole(dice, 60) * 24 + whole(dice, 10)) * DAY_MS / 24;
         let pace_days = 1 + whole(dice, 20);
         for n_order in 0..=dice.below(9) {
@@ -82,6 +83,26 @@ fn log(dice: &mut Dice, partition: i32, intake: &Intake) -> Vec<Stored> {
     }
     arrivals.sort_by_key(|(arrives_ms, _)| *arrives_ms);
     arrivals.into_iter().map(|(_, stored)| stored).collect()
+}
+
+/// Some use the shop weekly for months, and then no more.
+fn use_weekly(dice: &mut Dice, id: &str, arrivals: &mut Vec<(i64, Stored)>) {
+    if !dice.chance(0.2) {
+        return;
+    }
+    let from_ms = FIRST_MS + whole(dice, 60) * DAY_MS;
+    for week in 0..9 + whole(dice, 6) {
+        let event = Event {
+            customer_id: id.into(),
+            occurred_at_ms: from_ms + week * 7 * DAY_MS,
+            event_id: Some(format!("{id}-used-{week}").into()),
+            order_id: None,
+            channel: None,
+            body: Body::UsageRecorded { thousandths: 6000 + dice.below(9000) },
+        };
+        let late_days = if dice.chance(0.2) { whole(dice, 12) } else { 0 };
+        arrive(dice, &event, late_days, arrivals);
+    }
 }
 
 /// An event comes in, now and then twice.

@@ -1,10 +1,11 @@
 //! Time passes: timers fire by events and by ticks, and a transaction may end between two of them.
 
 use super::broker::{Written, abort, fatal};
-use super::workload::{day, log, noon_ms, order, rules};
+use super::workload::{day, event, log, noon_ms, order, rules};
 use super::world::{Setup, World};
 use crate::config::Emit;
 use crate::engine::{Input, Topic};
+use crate::event::Body;
 use crate::record::changelog::Key;
 use crate::record::marker::Marker;
 use crate::record::score::Score;
@@ -93,6 +94,33 @@ fn a_tick_fires_what_is_due_with_the_idle_clock_and_commits_offsets() {
     assert_eq!(world.broker.0.borrow().committed[1].offsets, [(0, 2)].into());
     tick(&mut world, 180);
     assert!(!world.broker.0.borrow().is_open(), "nothing is due twice");
+}
+
+/// Use of twelve weeks that stops: two weeks without are an alarm, whoever moves time, also after a
+/// restart in between.
+#[test]
+fn a_decline_of_use_is_due_at_the_midnight_after_a_week() {
+    let used =
+        |week| event("0-a", noon_ms(4 + 7 * week), Body::UsageRecorded { thousandths: 9000 });
+    let mut events: Vec<_> = (0..12).map(used).collect();
+    events.insert(0, order("0-a", 0, 4000));
+    let signal = |world: &World| {
+        let lines = published(world, "0-a").into_iter();
+        lines.filter(|line| line.contains("usage_decline")).collect::<Vec<_>>()
+    };
+    let mut live = World::new(&setup(), &log(&events));
+    live.run().unwrap();
+    live.restart();
+    live.run().unwrap();
+    for (until_day, expect) in [(100, None), (101, Some("101 usage_decline idle"))] {
+        tick(&mut live, until_day);
+        live.commit();
+        assert_eq!(signal(&live).first().map(String::as_str), expect);
+    }
+    events.push(order("0-b", 150, 4000));
+    let mut replayed = World::new(&setup(), &log(&events));
+    replayed.run().unwrap();
+    assert_eq!(signal(&replayed), ["101 usage_decline event"]);
 }
 
 #[test]
