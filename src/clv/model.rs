@@ -22,8 +22,8 @@ pub(crate) const GAMMA_MAX: f64 = 1e12;
 
 /// Bounds of the season index: a week without any purchase, or with more, is an odd week and no
 /// season.
-const SEASON_MIN: f64 = 0.02;
-const SEASON_MAX: f64 = 50.0;
+pub(super) const SEASON_MIN: f64 = 0.02;
+pub(super) const SEASON_MAX: f64 = 50.0;
 
 /// How far rounding may take the mean of the season index from 1.
 const SEASON_MEAN_ERROR_MAX: f64 = 0.001;

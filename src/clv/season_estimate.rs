@@ -1,6 +1,7 @@
 //! Estimates the season index from what a shop's customers bought day by day. Holds no customer:
 //! the caller counts. Called when a model is fitted.
 
+use super::model::{SEASON_MAX, SEASON_MIN};
 use super::season::{SEASON_PARTS, part};
 use crate::calendar::Day;
 
@@ -81,12 +82,16 @@ pub fn season(days: &[ActiveDay]) -> Result<[f64; SEASON_PARTS], NoSeason> {
     for part in parts() {
         index[part] += (raw(part) - 1.0) * variance / (variance + chance(part));
     }
-    let mean = index.iter().sum::<f64>() / 52.0;
-    Ok(index.map(|weight| f64::max(weight / mean, INDEX_MIN)))
+    // What is held at a bound moves the mean of the others, which moves less each time.
+    for _ in 0..HOLDING_ROUNDS {
+        let mean = index.iter().sum::<f64>() / 52.0;
+        index = index.map(|weight| (weight / mean).clamp(SEASON_MIN, SEASON_MAX));
+    }
+    Ok(index)
 }
 
-/// No part of the year is without any purchase for good.
-const INDEX_MIN: f64 = 0.02;
+/// Rounds after which the weights have the mean 1 and lie within their bounds.
+const HOLDING_ROUNDS: usize = 200;
 
 /// One year: purchases by part, and what they would be at the year's mean.
 struct Year {
@@ -205,6 +210,23 @@ mod tests {
             }
         }
         assert!(n_none > 4, "{n_none}");
+    }
+
+    /// A shop that is closed for half of the year, and one that sells on a week of it.
+    #[test]
+    fn the_season_of_a_shop_that_closes_is_one_that_a_model_may_have() {
+        let closed = |day: i32, is_open: fn(usize) -> bool| ActiveDay {
+            day: Day(day),
+            n_purchases: if is_open(part(Day(day))) { 100 } else { 0 },
+            n_active: 1500,
+        };
+        for is_open in [|part| part < 26, |part| part == 30] {
+            let days: Vec<_> = (0..1095).map(|day| closed(day, is_open)).collect();
+            let index = season(&days).unwrap();
+            let mean = index.iter().sum::<f64>() / 52.0;
+            assert!((mean - 1.0).abs() < 1e-4, "{mean}");
+            assert!(index.iter().all(|weight| (SEASON_MIN..=SEASON_MAX).contains(weight)));
+        }
     }
 
     #[test]
