@@ -1,6 +1,6 @@
 //! The models that this process knows, and the one to go on with. A restore resumes with the model
 //! that its marker names; each partition then changes over by itself. It reads no file and no
-//! topic: `plan` and `kafka::modelling` tell it. Asked by lanes and by look-ups.
+//! topic: `plan` and `kafka::modeller` tell it. Asked by lanes and by look-ups.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -40,10 +40,10 @@ impl Models {
         &self.rules
     }
 
-    /// Takes note of a model.
+    /// Takes note of a model; the first of a name is the one.
     pub fn learn(&self, model: Arc<Model>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.by_label.insert(model.label().to_owned(), model);
+        known.by_label.entry(model.label().to_owned()).or_insert(model);
     }
 
     /// Goes on with a model that is known. Says whether it is.

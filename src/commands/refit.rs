@@ -9,7 +9,7 @@ use crate::calendar::Day;
 use crate::cli;
 use crate::clv::{Model, ModelFile};
 use crate::config::Config;
-use crate::fit::succession::held_back;
+use crate::fit::succession::{REPEATERS_MIN, SPAN_DAYS_MIN, held_back};
 use crate::fit::{Request, Statistics, fit};
 use crate::pipeline::Pipeline;
 use crate::plan::{Plan, read_model_file};
@@ -32,7 +32,7 @@ pub(super) fn refit(
     replay: &Replay,
     arguments: &cli::Replay,
     plan: &Plan,
-    config: &Config,
+    (config, end): (&Config, Day),
 ) -> Result<Refits> {
     let mut dates = arguments.fit_at.clone();
     dates.sort_unstable();
@@ -42,12 +42,19 @@ pub(super) fn refit(
     let mut in_use: Option<(ModelFile, Arc<Model>)> = file.zip(plan.model.clone());
     let mut refits = Refits::default();
     for day in dates.into_iter().map(Day::from_date) {
-        let mut past = replay.clone();
-        let end_ms = plan.rules.calendar.end_ms(day);
-        past.cut(end_ms);
-        let mut statistics = Statistics::default();
-        for one in past.play(&mut plan.pipeline(), |_| end_ms) {
-            statistics.take(&one.customer.ledger, day, plan.rules.intake.currency);
+        if day >= end {
+            refits.said.push(format!("{day}  not used: everybody is judged up to {end}"));
+            continue;
+        }
+        let (statistics, first_day) = known(replay, plan, day);
+        let span_days = first_day.map_or(0, |first| day.days_since(first));
+        let n_repeaters = statistics.n_repeaters();
+        if n_repeaters < REPEATERS_MIN || span_days < SPAN_DAYS_MIN {
+            refits.said.push(format!(
+                "{day}  no model: `{n_repeaters}` customers with a second purchase day in \
+                 `{span_days}` days, needed are `{REPEATERS_MIN}` in `{SPAN_DAYS_MIN}`"
+            ));
+            continue;
         }
         let is_taken =
             |version: &str| in_use.as_ref().is_some_and(|(file, _)| file.version == version);
@@ -81,4 +88,18 @@ pub(super) fn refit(
         in_use = Some((fitted.file, model));
     }
     Ok(refits)
+}
+
+/// What is known at the end of a day, and the first purchase of all.
+fn known(replay: &Replay, plan: &Plan, day: Day) -> (Statistics, Option<Day>) {
+    let mut past = replay.clone();
+    let end_ms = plan.rules.calendar.end_ms(day);
+    past.cut(end_ms);
+    let (mut statistics, mut first_day) = (Statistics::default(), None);
+    for one in past.play(&mut plan.pipeline(), |_| end_ms) {
+        let ledger = &one.customer.ledger;
+        statistics.take(ledger, day, plan.rules.intake.currency);
+        first_day = [first_day, ledger.first_day()].into_iter().flatten().min();
+    }
+    (statistics, first_day)
 }

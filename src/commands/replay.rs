@@ -66,7 +66,7 @@ pub fn execute(arguments: &cli::Replay) -> Result<Outcome> {
         Some(date) => Some(windows(&replay, Day::from_date(date), &calendar, end_ms)?),
         None => None,
     };
-    let refits = refit(&replay, arguments, &plan, &config)?;
+    let refits = refit(&replay, arguments, &plan, (&config, calendar.day(end_ms)))?;
     write(replay, (&mut pipeline, refits), arguments, end_ms, comparison, &history)
 }
 

@@ -1,6 +1,6 @@
 //! A change of the model: every customer's timer and share moves. What that costs, a judgement of
 //! each, is done beside the engine, which then only looks up who has not changed since. It reads
-//! the committed store and decides nothing else. Called by `kafka::models` and by the engine.
+//! the committed store and decides nothing else. Called by `kafka::remodeller` and by the engine.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

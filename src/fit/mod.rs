@@ -8,7 +8,8 @@
 //!
 //! Pure: the same customers give the same parameters, bit for bit, in whatever order they come and
 //! on whatever machine. No parameter leaves the bounds within which `clv` computes, and none runs
-//! to a boundary without a warning. Called by `commands`.
+//! to a boundary without a warning. Called by `commands` and by
+//! `kafka::modeller`.
 
 mod activity;
 mod beta_geometric;
@@ -175,7 +176,9 @@ pub fn fit(statistics: &Statistics, request: &Request) -> Result<Fitted, Unfit> 
     let Some((name, purchasing)) = tried.first() else {
         return Err(Unfit::NotFinite("every model"));
     };
-    let likelihood_ratio = 2.0 * (purchasing.log_likelihood - nbd.log_likelihood);
+    // A search ends a hair below what it contains.
+    let gain = purchasing.log_likelihood - nbd.log_likelihood;
+    let likelihood_ratio = (2.0 * gain).max(0.0);
     let is_identifiable = likelihood_ratio >= LIKELIHOOD_RATIO_MIN;
     if !is_identifiable {
         warnings.push(unidentifiable(*name, likelihood_ratio));
@@ -350,11 +353,10 @@ fn spending(statistics: &Statistics, warnings: &mut Vec<String>) -> Option<Maxim
         ));
         return None;
     }
-    let unsure: Vec<String> = unsure("gamma-gamma", &maximum, LEFT_OUT).into_iter().collect();
-    if unsure.is_empty() {
+    let Some(unsure) = unsure("gamma-gamma", &maximum, "without outliers") else {
         return Some(maximum);
-    }
-    warnings.extend(unsure);
+    };
+    warnings.push(format!("{unsure}; {LEFT_OUT}"));
     None
 }
 

@@ -9,6 +9,12 @@ use crate::clv::{Model, ModelFile, Purchases};
 /// By what factor the orders that a model foresees may change from one fit to the next.
 pub const CHANGE_MAX: f64 = 2.0;
 
+/// Customers with a second purchase day, under which nothing is gone on with unasked.
+pub const REPEATERS_MIN: u64 = 100;
+
+/// … and how much a history must span.
+pub const SPAN_DAYS_MIN: i32 = 12 * 7;
+
 /// The weeks over which they are foreseen.
 const HORIZON_WEEKS: f64 = 52.0;
 
@@ -22,9 +28,13 @@ pub enum HeldBack {
     },
     /// The model in use tells death from rare buying, and this one does not.
     NotIdentifiable,
+    /// The model in use knows what orders bring, and this one does not.
+    NoSpend,
     /// It foresees more or less than the model in use by more than [`CHANGE_MAX`].
     WildlyDifferent {
-        /// The orders that it foresees, as a multiple of those of the model in use.
+        /// `orders` or `spend`.
+        what: &'static str,
+        /// What it foresees, as a multiple of that of the model in use.
         ratio: f64,
     },
 }
@@ -35,6 +45,7 @@ impl HeldBack {
         match self {
             Self::Worse { .. } => "worse",
             Self::NotIdentifiable => "not_identifiable",
+            Self::NoSpend => "no_spend",
             Self::WildlyDifferent { .. } => "wildly_different",
         }
     }
@@ -49,9 +60,10 @@ impl fmt::Display for HeldBack {
             Self::NotIdentifiable => {
                 write!(f, "it does not tell death from rare buying, and the model in use does")
             }
-            Self::WildlyDifferent { ratio } => write!(
+            Self::NoSpend => write!(f, "it has no `[spend]`, and the model in use has"),
+            Self::WildlyDifferent { what, ratio } => write!(
                 f,
-                "it foresees `{ratio:.2}` times the orders of the model in use, beyond a factor \
+                "it foresees `{ratio:.2}` times the {what} of the model in use, beyond a factor \
                  of `{CHANGE_MAX}`"
             ),
         }
@@ -78,10 +90,17 @@ pub fn held_back(
         return Some(HeldBack::Worse { by: theirs - ours });
     }
     let model = Model::from_file(fitted.file.clone()).ok()?;
-    let ratio = foreseen(statistics, &model) / foreseen(statistics, current.1);
-    // Where neither foresees anything there is nothing to compare.
-    let is_wild = ratio.is_finite() && !(1.0 / CHANGE_MAX..=CHANGE_MAX).contains(&ratio);
-    is_wild.then_some(HeldBack::WildlyDifferent { ratio })
+    let values = [&model, current.1].map(Model::population_mean_value);
+    if let [None, Some(_)] = values {
+        return Some(HeldBack::NoSpend);
+    }
+    let orders = foreseen(statistics, &model) / foreseen(statistics, current.1);
+    let value = values[0].zip(values[1]).map_or(1.0, |(new, old)| new / old);
+    [("orders", orders), ("spend", orders * value)].into_iter().find_map(|(what, ratio)| {
+        // Where neither foresees anything there is nothing to compare.
+        let is_wild = ratio.is_finite() && !(1.0 / CHANGE_MAX..=CHANGE_MAX).contains(&ratio);
+        is_wild.then_some(HeldBack::WildlyDifferent { what, ratio })
+    })
 }
 
 /// The orders that a model foresees of all customers.

@@ -336,3 +336,31 @@ fn a_season_that_the_customers_show_is_in_the_file_and_none_that_they_do_not() {
     let short = statistics(&[((3, 50, 60), Some(10.0)), ((0, 0, 9), None)]);
     assert_eq!(short.season(), Err(NoSeason::TooFewYears(0)));
 }
+
+/// The same customers, once with what they really brought, once with amounts that nobody meant, and
+/// once with none: only the first may take the place of a model that knows what orders bring.
+#[test]
+fn a_fit_that_foresees_other_money_or_none_is_held_back() {
+    let customers = |mean: fn(u32) -> Option<f64>| -> Vec<Known> {
+        let mut dice = Dice::new(5, 2);
+        let one = |i: u32, dice: &mut Dice| {
+            let x = u32::try_from(dice.below(6)).unwrap();
+            ((x, 20 * x, 20 * x + 60 + i % 90), (x > 0).then(|| mean(i)).flatten())
+        };
+        (0..800).map(|i| one(i, &mut dice)).collect()
+    };
+    let mean = |i: u32| Some(20.0 + f64::from(i * 37 % 61));
+    let sound = statistics(&customers(mean));
+    let in_use = fit(&sound, &request(None)).unwrap();
+    let model = clv::Model::from_file(in_use.file.clone()).unwrap();
+    let held = |statistics: &Statistics| {
+        let fitted = fit(statistics, &request(None)).unwrap();
+        succession::held_back(statistics, &fitted, (&in_use.file, &model))
+            .as_ref()
+            .map(succession::HeldBack::as_str)
+    };
+    assert_eq!(held(&sound), None);
+    let inflated = |i: u32| Some((20.0 + f64::from(i * 37 % 61)) * 1000.0);
+    assert_eq!(held(&statistics(&customers(inflated))), Some("wildly_different"));
+    assert_eq!(held(&statistics(&customers(|_| None))), Some("no_spend"));
+}

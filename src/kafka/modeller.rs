@@ -19,8 +19,8 @@ use super::mover::{Addressed, Mover};
 use super::topics;
 use crate::clv::{Model, ModelFile};
 use crate::config::Config;
-use crate::fit::succession::{HeldBack, held_back};
-use crate::fit::{self, Fitted, Request};
+use crate::fit::succession::{REPEATERS_MIN, SPAN_DAYS_MIN, held_back};
+use crate::fit::{self, Fitted, Request, Statistics};
 use crate::metrics::FitOutcome;
 use crate::models::Models;
 use crate::record::model::{self, CURRENT, Entry};
@@ -31,12 +31,11 @@ const PARTITION: i32 = 0;
 const POLL: Duration = Duration::from_millis(500);
 /// How long the topic may take to be read at the start.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Customers with a second purchase day, under which nothing is published unasked.
-const REPEATERS_MIN: u64 = 100;
-/// … and how much a history must span.
-const SPAN_DAYS_MIN: i32 = 12 * 7;
 /// A fit that could not be made is tried again when there are so many times as many customers, …
 const GROWTH: f64 = 1.25;
+/// One that was published is followed by another out of turn at so many times as many: the first
+/// came while a history was still being read.
+const GROWTH_OUT_OF_TURN: f64 = 2.0;
 /// … or after so long.
 const TRY_AGAIN: Duration = Duration::from_hours(1);
 const DAY_MS: i64 = 86_400_000;
@@ -184,10 +183,14 @@ impl Modeller {
                     return;
                 }
                 let model = Arc::<Model>::from(model);
-                self.published_ms = self.published_ms.max(at_ms);
+                // A clock that ran ahead delays no fit for longer than the others do.
+                self.published_ms = self.published_ms.max(at_ms.map(|at_ms| at_ms.min(now_ms())));
                 self.common.metrics.set_model_published(self.published_ms.unwrap_or(0));
                 self.models().learn(Arc::clone(&model));
-                self.files.insert(model.label().to_owned(), (*file, model));
+                self.files.entry(model.label().to_owned()).or_insert((*file, model));
+            }
+            Entry::Current(label) if !self.files.contains_key(&label) => {
+                warn!(model = label, "the model to go on with is not in the topic; left alone");
             }
             Entry::Current(label) => {
                 // A pin is stronger than what is published.
@@ -206,17 +209,19 @@ impl Modeller {
     fn is_due(&self) -> bool {
         let every_days = i64::from(self.common.config.model.fit_every_days);
         let Some(first) = self.common.store.customers(PARTITION) else { return false };
-        if every_days == 0
-            || self.published_ms.is_some_and(|at_ms| now_ms() < at_ms + every_days * DAY_MS)
-        {
+        let n_customers = first.n_customers();
+        if every_days == 0 || n_customers == 0 {
             return false;
         }
-        let n_customers = first.n_customers();
-        self.tried.is_none_or(|tried| {
+        let has_grown = |tried: Tried, growth: f64| {
             #[expect(clippy::cast_precision_loss, reason = "a partition has fewer than 2^53")]
-            let has_grown = n_customers as f64 > tried.n_customers as f64 * GROWTH;
-            has_grown || tried.at.elapsed() > TRY_AGAIN
-        }) && n_customers > 0
+            let has_grown = n_customers as f64 > tried.n_customers as f64 * growth;
+            has_grown
+        };
+        if self.published_ms.is_some_and(|at_ms| now_ms() < at_ms + every_days * DAY_MS) {
+            return self.tried.is_some_and(|tried| has_grown(tried, GROWTH_OUT_OF_TURN));
+        }
+        self.tried.is_none_or(|tried| has_grown(tried, GROWTH) || tried.at.elapsed() > TRY_AGAIN)
     }
 
     fn attempt(&mut self) {
@@ -254,17 +259,32 @@ impl Modeller {
         };
         let request = Request {
             name: None,
-            version: self.version(&last_day.to_string()),
+            version: last_day.to_string(),
             currency: Some(config.processing.currency),
         };
         let fitted = fit::fit(statistics, &request).map_err(|error| error.to_string())?;
-        let in_use = config.model.pin.as_ref().or(self.current.as_ref());
-        let in_use = in_use.and_then(|label| self.files.get(label));
-        let held = in_use.and_then(|(file, model)| held_back(statistics, &fitted, (file, model)));
         for warning in &fitted.warnings {
             warn!(warning, "of the fitted model");
         }
-        self.publish(&fitted, held)
+        self.publish(statistics, fitted)
+    }
+
+    /// Reads the topic anew, now that nobody else can write to it: a process that lost partition 0
+    /// while it fitted must not come after the one that has it.
+    fn catch_up(&mut self) -> Result<(), String> {
+        let Some(fresh) = Self::open(&self.common)? else {
+            return Err("the models topic is gone".to_owned());
+        };
+        let Self { files, current, published_ms, .. } = fresh;
+        let is_same = files.keys().eq(self.files.keys());
+        (self.files, self.current, self.published_ms) = (files, current, published_ms);
+        if !is_same {
+            return Err("another process has published a model meanwhile".to_owned());
+        }
+        match self.common.store.customers(PARTITION) {
+            Some(_) => Ok(()),
+            None => Err("partition 0 has gone to another process".to_owned()),
+        }
     }
 
     /// The day up to which the data reach, with a number behind it where that was taken.
@@ -280,10 +300,19 @@ impl Modeller {
     }
 
     /// The model, and that it is to be gone on with unless it is held back, in one transaction.
-    fn publish(&self, fitted: &Fitted, held: Option<HeldBack>) -> Result<FitOutcome, String> {
+    fn publish(
+        &mut self,
+        statistics: &Statistics,
+        mut fitted: Fitted,
+    ) -> Result<FitOutcome, String> {
+        let mut mover = Mover::connect(&self.common.config, "fit")?;
+        self.catch_up()?;
+        let in_use = self.common.config.model.pin.as_ref().or(self.current.as_ref());
+        let in_use = in_use.and_then(|label| self.files.get(label));
+        let held = in_use.and_then(|(file, model)| held_back(statistics, &fitted, (file, model)));
+        fitted.file.version = self.version(&fitted.file.version);
         let label = format!("{}/{}", fitted.file.name, fitted.file.version);
         let value = model::encode(&fitted.file)?;
-        let mut mover = Mover::connect(&self.common.config, "fit")?;
         let mut send = |key: &str, value: &[u8]| {
             mover.send(Addressed {
                 topic: &self.topic,
@@ -316,7 +345,7 @@ fn read(message: &BorrowedMessage<'_>) -> Result<Option<Entry>, String> {
 
 /// Whether the configuration leaves the model to the topic.
 pub fn is_wanted(config: &Config) -> bool {
-    config.model.file.is_none() && (config.model.fit_every_days > 0 || config.model.pin.is_some())
+    config.model.file.is_none()
 }
 
 fn now_ms() -> i64 {

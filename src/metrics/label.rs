@@ -142,6 +142,8 @@ label_enum! {
         Worse = "worse",
         /// The model in use tells death from rare buying, and this one does not.
         NotIdentifiable = "not_identifiable",
+        /// The model in use knows what orders bring, and this one does not.
+        NoSpend = "no_spend",
         /// It foresees much more or much less than the model in use.
         WildlyDifferent = "wildly_different",
         /// There are too few customers, or too short a history.
@@ -156,6 +158,7 @@ impl From<HeldBack> for FitOutcome {
         match held {
             HeldBack::Worse { .. } => Self::Worse,
             HeldBack::NotIdentifiable => Self::NotIdentifiable,
+            HeldBack::NoSpend => Self::NoSpend,
             HeldBack::WildlyDifferent { .. } => Self::WildlyDifferent,
         }
     }

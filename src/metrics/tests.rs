@@ -90,8 +90,15 @@ fn label_values_come_from_closed_sets_or_are_numbers_of_this_process() {
     numbers("version", &[env!("CARGO_PKG_VERSION")]);
     numbers("state", &["restoring", "running"]);
     numbers("outcome", &["committed", "aborted", "failed"]);
-    let results =
-        ["published", "worse", "not_identifiable", "wildly_different", "too_little", "failed"];
+    let results = [
+        "published",
+        "worse",
+        "not_identifiable",
+        "no_spend",
+        "wildly_different",
+        "too_little",
+        "failed",
+    ];
     numbers("result", &results);
     numbers("direction", &["up", "down"]);
     numbers("lifecycle", &Lifecycle::ALL.map(Lifecycle::as_str));

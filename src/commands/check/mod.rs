@@ -44,14 +44,20 @@ pub fn execute(arguments: &cli::Check) -> Result<Outcome> {
     printed(findings.print(&mut io::stdout().lock()), outcome)
 }
 
+/// What is gone on with where no file says it.
+fn from_the_stream(config: &Config) -> String {
+    let topic = &config.kafka.models_topic;
+    match (&config.model.pin, config.model.fit_every_days) {
+        (Some(pin), _) => format!("`{pin}` from `{topic}`, as `model.pin` says"),
+        (None, 0) => format!("what lies in `{topic}`; none is fitted"),
+        (None, days) => format!("fitted in the stream to `{topic}` every `{days}` days"),
+    }
+}
+
 fn check_model(config: &Config, findings: &mut Findings) {
     match configured_model(config) {
         Ok(Some(model)) => findings.ok("model", format!("`{}`", model.label())),
-        Ok(None) => findings.warning(
-            "model",
-            "no `model.file`: scores carry no predictions".to_owned(),
-            "name a model file; README, Model file, has an example",
-        ),
+        Ok(None) => findings.ok("model", from_the_stream(config)),
         Err(misuse) => findings.fault(
             "model",
             misuse.to_string(),

@@ -92,9 +92,19 @@ fn print_season(out: &mut impl Write, fitted: &Fitted) -> io::Result<()> {
     }
 }
 
+/// Log-likelihoods that differ by less say nothing, and print as the same.
+const SAME: f64 = 5e-5;
+
 fn why(fitted: &Fitted, arguments: &cli::Fit) -> &'static str {
     if arguments.name.is_some() {
         return "chosen by `--name`";
+    }
+    let likelihoods: Vec<f64> =
+        fitted.tried.iter().take(2).map(|(_, maximum)| maximum.log_likelihood).collect();
+    if let [one, other] = likelihoods[..]
+        && (one - other).abs() < SAME
+    {
+        return "chosen, though another is as likely";
     }
     match fitted.tried[0].0 {
         Name::MbgNbd => "chosen, it is likelier than pareto-nbd; bg-nbd is only chosen by `--name`",
