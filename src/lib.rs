@@ -22,6 +22,7 @@
 //! | [`population`] | what customers are worth together, and what moves it (pure) |
 //! | [`record`] | 5 publish: the bytes of every record, versioned, both ways (pure) |
 //! | [`pipeline`] | 1 to 5 for one customer and one input (pure) |
+//! | [`explanation`] | what a score is made of, and what would change it (pure) |
 //! | [`engine`] | the loop over inputs: stage, fire timers, commit or drop; no Kafka client |
 //! | [`store`] | committed customers: one writer a partition, many readers |
 //! | [`kafka`] | lanes: poll thread, transactions, restore, what topics must be |
@@ -61,6 +62,7 @@ mod dice;
 pub mod engine;
 pub mod evaluation;
 pub mod event;
+pub mod explanation;
 pub mod fit;
 pub mod history;
 pub mod http;

@@ -97,6 +97,12 @@ impl Basket {
         (self.baseline, self.baseline_on) = (baseline, baseline_on);
     }
 
+    /// The mean basket of the baseline in force.
+    pub(super) fn mean_minor(&self) -> Option<f64> {
+        self.baseline.orders?;
+        self.baseline.mean.map(|mean| libm::exp(mean.ln))
+    }
+
     pub(super) fn channel(&self, known: &Parameters) -> Channel {
         let (Some(orders), Some(mean)) = (self.baseline.orders, self.baseline.mean) else {
             return no_evidence(self.baseline_on);

@@ -50,7 +50,12 @@ impl Channel {
 
     /// Whether the evidence is so weak that an alarm clears.
     pub fn is_under_half(&self) -> bool {
-        self.value < self.threshold / 2.0
+        self.value < self.clears_below()
+    }
+
+    /// Evidence below this clears an alarm at a purchase.
+    pub fn clears_below(&self) -> f64 {
+        self.threshold / 2.0
     }
 
     /// Whether the evidence supports an alarm of the other channel.
@@ -71,6 +76,8 @@ pub struct Channels {
     /// Purchase days a week of an average season by which the orders are judged; `None` while there
     /// is no baseline.
     pub rate_weekly: Option<f64>,
+    /// The mean basket by which baskets are judged, in minor units; `None` while there is none.
+    pub basket_mean_minor: Option<f64>,
 }
 
 /// What the channels need of the configuration and the model.
@@ -143,6 +150,7 @@ pub(super) fn channels(
         basket: basket.channel(parameters),
         n_baseline_days: ledger.n_days_until(today.plus(-BASELINE_LAG_DAYS)),
         rate_weekly: orders.baseline.map(|baseline| baseline.rate_weekly),
+        basket_mean_minor: basket.mean_minor(),
     })
 }
 

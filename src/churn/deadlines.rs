@@ -44,7 +44,40 @@ impl History {
 
     /// Whether P(alive) draws the lapse line of this customer.
     pub(super) fn lapses_by_p_alive(&self, rules: &Rules) -> bool {
-        self.model_of_death(rules).is_some()
+        self.lapse_line(rules) == LapseLine::PAlive
+    }
+
+    /// What draws the lapse line of this customer.
+    pub(super) fn lapse_line(&self, rules: &Rules) -> LapseLine {
+        if self.model_of_death(rules).is_some() {
+            LapseLine::PAlive
+        } else if self.x > 0 {
+            LapseLine::SilenceTail
+        } else {
+            LapseLine::DaysSingle
+        }
+    }
+}
+
+/// What draws a customer's lapse line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LapseLine {
+    /// P(alive), where the model can tell.
+    PAlive,
+    /// The silence tail, of who has bought again.
+    SilenceTail,
+    /// Days since the only purchase.
+    DaysSingle,
+}
+
+impl LapseLine {
+    /// As in an explanation.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PAlive => "p_alive",
+            Self::SilenceTail => "silence_tail",
+            Self::DaysSingle => "days_single",
+        }
     }
 }
 
@@ -94,12 +127,16 @@ impl Ages {
         let History { x, t_x_days, .. } = *history;
         let (settings, prior) = (&rules.settings, rules.prior());
         let at_risk = prior.silence_tail_falls_to(x, t_x_days, settings.at_risk_silence_tail);
-        let lapsed = if let Some(model) = history.model_of_death(rules) {
-            model.p_alive_falls_to(x, t_x_days, settings.lapse_p_alive)
-        } else if x > 0 {
-            prior.silence_tail_falls_to(x, t_x_days, settings.lapse_silence_tail)
-        } else {
-            u32::try_from(settings.lapse_days_single).ok().map(|days| t_x_days.saturating_add(days))
+        let lapsed = match history.lapse_line(rules) {
+            LapseLine::PAlive => history
+                .model_of_death(rules)
+                .and_then(|model| model.p_alive_falls_to(x, t_x_days, settings.lapse_p_alive)),
+            LapseLine::SilenceTail => {
+                prior.silence_tail_falls_to(x, t_x_days, settings.lapse_silence_tail)
+            }
+            LapseLine::DaysSingle => u32::try_from(settings.lapse_days_single)
+                .ok()
+                .map(|days| t_x_days.saturating_add(days)),
         };
         Self { at_risk, lapsed }
     }

@@ -167,7 +167,7 @@ impl Facts<'_> {
             None if reading.purchases.x == 0 => format!(
                 "{}; nobody counts as a customer {} after an only order",
                 self.usual(),
-                days(f64::from(settings.lapse_days_single.max(settings.lapse_days_min)))
+                counted_days(f64::from(settings.lapse_days_single.max(settings.lapse_days_min)))
             ),
             None => self.silence(),
         }
@@ -175,22 +175,20 @@ impl Facts<'_> {
 
     /// How long the customer is silent, and what is usual.
     fn usual(&self) -> String {
-        let days_silent = days(f64::from(self.reading.days_silent()));
+        let days_silent = counted_days(f64::from(self.reading.days_silent()));
         self.usual_gap_days.map_or_else(
             || format!("ordered once, {days_silent} ago"),
-            |gap_days| format!("usually orders every {}, {days_silent} silent", days(gap_days)),
+            |gap_days| {
+                format!("usually orders every {}, {days_silent} silent", counted_days(gap_days))
+            },
         )
     }
 
     fn silence(&self) -> String {
         let usual = self.usual();
-        let one_in = 1.0 / self.reading.silence_tail;
-        if one_in >= 1e6 {
-            format!("{usual}; fewer than 1 in a million loyal customers are silent that long")
-        } else if one_in >= 1.5 {
-            format!("{usual}; 1 in {one_in:.0} loyal customers are silent that long")
-        } else {
-            usual
+        match rarity(self.reading.silence_tail) {
+            Some(rarity) => format!("{usual}; {rarity}"),
+            None => usual,
         }
     }
 
@@ -243,7 +241,18 @@ fn counted(count: u64, one: &str, many: &str) -> Option<String> {
     (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
 }
 
-fn days(count: f64) -> String {
+/// How rare a silence is among the living, without a full stop; `None` where it is common.
+pub fn rarity(silence_tail: f64) -> Option<String> {
+    let one_in = 1.0 / silence_tail;
+    if one_in >= 1e6 {
+        Some("fewer than 1 in a million loyal customers are silent that long".to_owned())
+    } else {
+        (one_in >= 1.5).then(|| format!("1 in {one_in:.0} loyal customers are silent that long"))
+    }
+}
+
+/// A number of days in words, at least one.
+pub fn counted_days(count: f64) -> String {
     let rounded = count.round().max(1.0);
     if rounded < 1.5 { "1 day".to_owned() } else { format!("{rounded:.0} days") }
 }

@@ -39,10 +39,11 @@ mod scenarios;
 pub(crate) mod testing;
 
 pub use channels::{BASELINE_LAG_DAYS, Channel, Channels, Parameters};
-pub use deadlines::Deadlines;
-pub use evidence::Evidence;
+pub use deadlines::{Deadlines, LapseLine};
+pub use evidence::{Evidence, counted_days, rarity};
 pub use judge::{Occasion, Verdict, judge};
 pub use lifecycle::{Cause, Lifecycle, Standing};
+pub use past::BASELINE_DAYS_MIN;
 pub use reading::{Reading, due_day, read};
 pub use settings::{Rules, Settings, Severity, Tier, Tiers};
 pub use signal::{Raised, Worth, signal_id};

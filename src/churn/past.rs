@@ -9,7 +9,7 @@ use super::basket::Baskets;
 use super::channels::{BASELINE_LAG_DAYS, FOLD_DAYS_MAX, Parameters, minor_as_f64};
 
 /// Purchase days, the first included, from which a lagged baseline can be judged by.
-const BASELINE_DAYS_MIN: u32 = 3;
+pub const BASELINE_DAYS_MIN: u32 = 3;
 
 /// How often a customer used to buy, and how well that is known.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,7 +7,7 @@ use crate::clv::Purchases;
 use crate::customer::{Customer, Latches};
 
 use super::channels::{Channels, Frozen, channels};
-use super::deadlines::{Deadlines, History, deadlines, drifts_on};
+use super::deadlines::{Deadlines, History, LapseLine, deadlines, drifts_on};
 use super::lifecycle::{Lifecycle, Standing};
 use super::settings::Rules;
 use super::trend::Trend;
@@ -108,6 +108,11 @@ impl Reading {
     /// Whole days without a purchase.
     pub fn days_silent(&self) -> i32 {
         self.today.days_since(self.last).max(0)
+    }
+
+    /// What draws the customer's lapse line.
+    pub fn lapse_line(&self, rules: &Rules) -> LapseLine {
+        self.history.lapse_line(rules)
     }
 
     /// Whether a living customer would rarely be silent so long.

@@ -40,6 +40,13 @@ impl BetaGeometric {
         1.0 / (1.0 + self.odds_at_purchase(purchases.x) * libm::exp(growth))
     }
 
+    /// The log-odds D of death; `None` for who has had no chance to die.
+    pub(super) fn ln_odds_of_death(&self, purchases: &Purchases) -> Option<f64> {
+        let at_purchase = || libm::log(self.odds_at_purchase(purchases.x));
+        let growth = self.prior.ln_odds_growth(purchases);
+        (!self.is_immortal(purchases.x)).then(|| growth + at_purchase())
+    }
+
     /// The smallest age in whole days, at least `t_x_days`, at which P(alive) is at most `p`.
     pub(super) fn p_alive_falls_to(&self, x: u32, t_x_days: u32, p: f64) -> Option<u32> {
         let growth = if self.is_immortal(x) {

@@ -25,10 +25,18 @@ impl GammaGamma {
     /// customer whose `x` repeat days had the mean `mean_major`. A mean that is not above 0 lies
     /// outside the model: such a customer counts as unknown.
     pub(super) fn expected_value(&self, x: u32, mean_major: f64) -> f64 {
-        let Some(x) = known_days(x, mean_major) else { return self.population_mean() };
-        // The population's mean and the customer's own, weighted; two shares, so no overflow.
-        let own_share = self.p * x / (self.p * x + self.q - 1.0);
+        let Some(own_share) = self.own_share(x, mean_major) else {
+            return self.population_mean();
+        };
+        // Two shares, so no overflow.
         self.population_mean() * (1.0 - own_share) + mean_major * own_share
+    }
+
+    /// The weight of the customer's own mean against the population's; `None` where it counts for
+    /// nothing.
+    pub(super) fn own_share(&self, x: u32, mean_major: f64) -> Option<f64> {
+        let x = known_days(x, mean_major)?;
+        Some(self.p * x / (self.p * x + self.q - 1.0))
     }
 
     /// The chance that `n_orders` further purchase days bring less than `amount_major` together.

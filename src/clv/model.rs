@@ -113,6 +113,15 @@ impl Model {
         }
     }
 
+    /// The logarithm D of the odds that the customer is dead, so that [`Self::p_alive`] is
+    /// 1 / (1 + e^D); `None` where that is 1, because nothing can have happened yet.
+    pub fn ln_odds_of_death(&self, purchases: &Purchases) -> Option<f64> {
+        match &self.purchasing {
+            Purchasing::BetaGeometric(model) => model.ln_odds_of_death(purchases),
+            Purchasing::ParetoNbd(model) => model.ln_odds_of_death(purchases),
+        }
+    }
+
     /// The smallest age in whole days, at least `t_x_days`, at which [`Self::p_alive`] is at most
     /// `p` if the customer stays silent; `None` when that lies above 100 years.
     pub fn p_alive_falls_to(&self, x: u32, t_x_days: u32, p: f64) -> Option<u32> {
@@ -191,6 +200,32 @@ impl Model {
         amount_major: f64,
     ) -> Option<f64> {
         self.spending.map(|it| it.chance_of_less(x, mean_major, n_orders, amount_major))
+    }
+
+    /// The weight of the customer's own mean in [`Self::expected_value`], the rest being the
+    /// population's; 0 where it does not count, `None` without a spend model.
+    pub fn own_value_share(&self, x: u32, mean_major: f64) -> Option<f64> {
+        self.spending.map(|spending| spending.own_share(x, mean_major).unwrap_or(0.0))
+    }
+
+    /// The parameters of the purchase model, as in the file.
+    pub fn parameters(&self) -> Parameters {
+        let RatePrior { r, alpha_weeks } = self.rate_prior();
+        let shared = Parameters { r: Some(r), alpha: Some(alpha_weeks), ..Parameters::default() };
+        match &self.purchasing {
+            Purchasing::BetaGeometric(model) => {
+                Parameters { a: Some(model.a), b: Some(model.b), ..shared }
+            }
+            Purchasing::ParetoNbd(model) => {
+                Parameters { s: Some(model.s), beta: Some(model.beta_weeks), ..shared }
+            }
+        }
+    }
+
+    /// The parameters of the spend model, as in the file.
+    pub fn spend(&self) -> Option<Spend> {
+        let GammaGamma { p, q, gamma } = self.spending?;
+        Some(Spend { p: Some(p), q: Some(q), gamma: Some(gamma) })
     }
 
     /// Gamma-Gamma's p: values vary within a customer with a coefficient of 1/√p. `None` without a

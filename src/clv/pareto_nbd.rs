@@ -41,12 +41,14 @@ struct Odds {
 impl ParetoNbd {
     /// The chance that the customer is alive.
     pub(super) fn p_alive(&self, purchases: &Purchases) -> f64 {
+        self.ln_odds_of_death(purchases).map_or(1.0, |ln| 1.0 / (1.0 + libm::exp(ln)))
+    }
+
+    /// The log-odds of death; `None` on the day of a purchase, which nobody dead makes.
+    pub(super) fn ln_odds_of_death(&self, purchases: &Purchases) -> Option<f64> {
         let silence_weeks = purchases.silence_weeks();
-        if silence_weeks <= 0.0 {
-            return 1.0;
-        }
-        let odds = self.odds_of_death(purchases.x, purchases.t_x_weeks(), silence_weeks);
-        1.0 / (1.0 + libm::exp(odds.ln))
+        let odds = || self.odds_of_death(purchases.x, purchases.t_x_weeks(), silence_weeks).ln;
+        (silence_weeks > 0.0).then(odds)
     }
 
     /// The smallest age in whole days, at least `t_x_days`, at which P(alive) is at most `p`.

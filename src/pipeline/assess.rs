@@ -4,7 +4,7 @@
 use super::Rules;
 use crate::calendar::Day;
 use crate::churn::{self, Cause, Confidence, Lifecycle, Reading, TrendState};
-use crate::clv::{Forecaster, Model, Purchases, formulas};
+use crate::clv::{Alive, Forecaster, Model, Purchases, formulas};
 use crate::customer::{Customer, Driver};
 use crate::population::Factors;
 use crate::record::score::{Churn, Clv, History, SCHEMA, Score, Segment, Source, Trend};
@@ -25,8 +25,8 @@ pub(super) struct Subject<'a> {
 pub(super) struct Prospects {
     /// 0 where nothing is predicted, as the next.
     p_alive: f64,
-    /// Expected of the customer if alive.
-    discounted_orders: f64,
+    /// Of the customer if alive.
+    alive: Alive,
     pub(super) expected_orders: Option<f64>,
     pub(super) expected_value: Option<f64>,
     /// Discounted value over the horizon if the customer is alive.
@@ -72,12 +72,17 @@ impl Prospects {
         let predicted_alive = expected_value.map(|value| value * alive.discounted_orders);
         Self {
             p_alive,
-            discounted_orders: alive.discounted_orders,
+            alive,
             expected_orders: Some(p_alive * alive.expected_orders),
             expected_value,
             predicted_alive,
             predicted: predicted_alive.map(|value| value * p_alive),
         }
+    }
+
+    /// What a living customer will buy; absent where nothing is predicted.
+    pub(super) fn alive(&self) -> Option<Alive> {
+        self.expected_orders.map(|_| self.alive)
     }
 
     /// The prediction in minor units, and the factors of which it is the product.
@@ -86,7 +91,7 @@ impl Prospects {
         let minor_per_major = rules.intake.currency.minor_per_major();
         let factors = Factors {
             retention: self.p_alive,
-            frequency: self.discounted_orders,
+            frequency: self.alive.discounted_orders,
             basket: expected_value * minor_per_major,
         };
         Some((predicted * minor_per_major, factors))

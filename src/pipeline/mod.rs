@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use crate::calendar::{Calendar, Day};
 use crate::churn::{self, Cause, Occasion, Raised, Reading, Standing, Verdict, Worth};
-use crate::clv::{Forecaster, Horizon, Model, formulas};
+use crate::clv::{Alive, Forecaster, Horizon, Model, formulas};
 use crate::customer::{Applied, Customer, Driver, SignalKind, Source, Windows};
 use crate::event::{Body, Event, Intake};
 use crate::population::Share;
+use crate::record::score::Score;
 use crate::record::signal::{Evidence, SCHEMA, Signal};
 use crate::record::wire::{Estimate, Moment};
 
@@ -88,6 +89,17 @@ struct Before {
     basis: Option<Basis>,
 }
 
+/// A customer's score, and what was found on the way to it.
+#[derive(Debug)]
+pub struct Account<'a> {
+    /// The score.
+    pub score: Score<'a>,
+    /// The customer as read; absent without a standing order.
+    pub reading: Option<Reading>,
+    /// What a living customer will buy; absent where nothing is predicted.
+    pub alive: Option<Alive>,
+}
+
 /// A signal ready to be sent.
 #[derive(Debug)]
 pub struct Ready {
@@ -129,6 +141,11 @@ impl Pipeline {
     /// The rules.
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// By what customers are judged.
+    pub fn judging(&self) -> &churn::Rules {
+        &self.judging
     }
 
     /// The model.
@@ -314,6 +331,18 @@ impl Pipeline {
         cause: Cause,
         raise: Option<&Raise>,
     ) -> Vec<u8> {
+        self.account(id, customer, as_of_ms, cause, raise).score.to_json()
+    }
+
+    /// [`Self::score`], with what it was made of.
+    pub fn account<'a>(
+        &'a self,
+        id: &'a str,
+        customer: &'a Customer,
+        as_of_ms: i64,
+        cause: Cause,
+        raise: Option<&Raise>,
+    ) -> Account<'a> {
         let (reading, prospects) = if let Some(raise) = raise {
             (raise.reading, raise.prospects)
         } else {
@@ -322,7 +351,7 @@ impl Pipeline {
         let model_label = self.model_label();
         let subject = assess::Subject { id, customer, as_of_ms, cause, model_label };
         let score = assess::score(&self.rules, &self.judging, subject, reading.as_ref(), prospects);
-        score.to_json()
+        Account { score, reading, alive: prospects.alive() }
     }
 
     /// What the customer is worth, for a signal's value at risk.

@@ -14,6 +14,7 @@ pub(crate) const PURE: &[&str] = &[
     "population",
     "record",
     "pipeline",
+    "explanation",
 ];
 
 /// What one top-level module may import. Its own paths need no entry.
@@ -120,6 +121,7 @@ pub(crate) const ROWS: &[Row] = &[
     pure("population", &[&["churn"]]),
     pure("record", &[&["calendar", "money", "event", "clv", "customer", "churn"]]),
     pure("pipeline", &[PURE]),
+    pure("explanation", &[PURE]),
     Row {
         module: "config",
         modules: &[PURE],
@@ -221,7 +223,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         module: "lookup",
         modules: &[PURE, &["http", "lifecycle", "models", "store"]],
-        crates: &["serde", "serde_json"],
+        crates: &[],
         std: NO_WORLD,
     },
     Row {

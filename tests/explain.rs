@@ -1,0 +1,102 @@
+//! An explanation where people read it: the look-up of a customer in committed state.
+
+#![expect(clippy::unwrap_used, reason = "a test file; the lint spares marked functions only")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lifetide::clv::{Model, ModelFile};
+use lifetide::commands::load_config;
+use lifetide::config::Purpose;
+use lifetide::customer::{Customer, Source};
+use lifetide::event::{Body, Event};
+use lifetide::http::{CustomerLookup, Lookup};
+use lifetide::lifecycle::Lanes;
+use lifetide::lookup::Finder;
+use lifetide::models::Models;
+use lifetide::money::{Amount, Currency};
+use lifetide::pipeline::Pipeline;
+use lifetide::plan::Plan;
+use lifetide::record::changelog;
+use lifetide::store::{Customers, Store};
+use serde_json::Value;
+
+fn root(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn model(name: &str) -> Arc<Model> {
+    let file = root("tests/data/models").join(format!("{name}.toml"));
+    let file: ModelFile = toml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    Arc::new(Model::from_file(file).unwrap())
+}
+
+/// Three orders, three weeks apart.
+fn customer(pipeline: &mut Pipeline) -> Customer {
+    let mut customer = Customer::default();
+    for n in 0..3 {
+        let at_ms = 1_700_000_000_000 + n * 21 * 86_400_000;
+        let amount = Amount { minor: 4000, currency: Currency::parse("USD").unwrap() };
+        let event = Event {
+            customer_id: "ada".into(),
+            occurred_at_ms: at_ms,
+            event_id: None,
+            order_id: None,
+            channel: None,
+            body: Body::OrderCompleted(amount),
+        };
+        let source = Source { partition: 3, offset: n };
+        pipeline.apply(&mut customer, &event, source, at_ms).unwrap();
+    }
+    customer
+}
+
+/// The model of the partition counts, also where another is wanted: while models change each
+/// partition goes over by itself.
+#[test]
+fn a_look_up_explains_by_the_model_of_the_customers_partition() {
+    let config = load_config(None, &[], Purpose::Offline).unwrap();
+    let rules = Plan::new(&config, None).unwrap().rules;
+    let models = Arc::new(Models::learning(rules));
+    let mut pipeline = models.pipeline();
+    let customer = customer(&mut pipeline);
+    let store = Arc::new(Store::default());
+    let [customers, others] = [(3, "ada"), (1, "bob")].map(|(partition, id)| {
+        let customers = Arc::new(Customers::default());
+        customers.put(id, pipeline.due_day(&customer), &changelog::encode(&customer));
+        customers.set_model_label("none");
+        store.insert(partition, Arc::clone(&customers));
+        customers
+    });
+    let lanes = Lanes::new(1, Duration::from_mins(1));
+    let finder = Finder::new(store, lanes, 4, Arc::clone(&models));
+    let look_up = |id| {
+        let Lookup::Found(document) = finder.find(id) else { panic!("the customer is there") };
+        serde_json::from_slice::<Value>(&document).unwrap()
+    };
+    for name in ["mbg-nbd", "pareto-nbd"] {
+        let model = model(name);
+        let before = customers.model_label();
+        models.learn(Arc::clone(&model));
+        assert!(models.want(model.label()));
+        assert_eq!(look_up("ada")["score"]["model"], before.as_str(), "it is not there yet");
+        customers.set_model_label(model.label());
+        let answer = look_up("ada");
+        assert_eq!(answer["score"]["model"], model.label());
+        assert_eq!(answer["score"]["source"]["offset"], 2);
+        let why = &answer["explanation"];
+        assert_eq!(why["inputs"]["model"], model.label());
+        assert_eq!(why["pieces"]["p_alive"]["value"], answer["score"]["churn"]["p_alive"]);
+        let pipeline = models.pipeline();
+        let due = pipeline.due_day(&customer).unwrap().to_string();
+        assert_eq!(why["silence_changes_on"], due);
+        assert_eq!(why["ahead"][0]["on"], due);
+        let fields = ["x", "t_x_days", "t_days", "repeat_net", "purchase_days"];
+        assert!(fields.iter().all(|field| !why[field].is_null()), "{why}");
+        assert_eq!(others.model_label(), "none");
+        assert_eq!(look_up("bob")["score"]["model"], "none", "another partition waits");
+    }
+    assert!(!matches!(finder.find("zoe"), Lookup::Found(_)));
+}
