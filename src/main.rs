@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => commands::run::execute(&arguments),
         Command::Check(arguments) => commands::check::execute(&arguments),
         Command::Replay(arguments) => commands::replay::execute(&arguments),
+        Command::Explain(arguments) => commands::explain::execute(&arguments),
         Command::Fit(arguments) => commands::fit::execute(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::execute(&arguments),
         Command::Demo(arguments) => commands::demo::execute(&arguments),

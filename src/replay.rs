@@ -93,6 +93,16 @@ impl Replay {
         self.first_ms
     }
 
+    /// The ids of all customers, ascending.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.steps.keys().map(CompactString::as_str)
+    }
+
+    /// Leaves this customer alone to be played, at the stream time of all.
+    pub fn narrow(&mut self, id: &str) {
+        self.steps.retain(|known, _| known == id);
+    }
+
     /// Events taken.
     pub fn n_events(&self) -> u64 {
         self.n_events

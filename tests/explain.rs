@@ -1,9 +1,11 @@
-//! An explanation where people read it: the look-up of a customer in committed state.
+//! An explanation where people read it: the page and the JSON of `lifetide explain` on the CDNOW
+//! sample, and the look-up of a customer in committed state.
 
 #![expect(clippy::unwrap_used, reason = "a test file; the lint spares marked functions only")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +25,86 @@ use lifetide::record::changelog;
 use lifetide::store::{Customers, Store};
 use serde_json::Value;
 
+/// Whose page the README shows.
+const SHOWN: &str = "18424";
+
 fn root(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn lifetide(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lifetide"));
+    command.current_dir(root("")).args(arguments).output().expect("the program starts")
+}
+
+/// Of CDNOW, with a model.
+fn explain(arguments: &[&str]) -> Output {
+    let input = ["explain", "--input", "tests/data/cdnow_sample.csv", "--map", "occurred_at=date"];
+    let model = ["--model", "tests/data/models/mbg-nbd.toml"];
+    lifetide(&[&input[..], &model, arguments].concat())
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn the_page_is_the_one_that_the_readme_shows() {
+    let page = text(&explain(&["--customer", SHOWN]));
+    let readme = fs::read_to_string(root("README.md")).unwrap();
+    assert!(readme.contains(&format!("```text\n{page}```")), "{page}");
+    assert!(readme.contains(&format!("--customer {SHOWN}\n")));
+    assert!(page.lines().all(|line| line == line.trim_end()), "{page}");
+}
+
+#[test]
+fn the_json_has_the_score_that_replay_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let scores = folder.path().join("scores.jsonl").display().to_string();
+    let input = ["--input", "tests/data/cdnow_sample.csv", "--map", "occurred_at=date"];
+    let model = ["--model", "tests/data/models/mbg-nbd.toml", "--until", "1997-09-30"];
+    text(&lifetide(&[&["replay", "--scores", &scores], &input[..], &model].concat()));
+    let scores = fs::read_to_string(&scores).unwrap();
+    for id in ["00004", SHOWN] {
+        let json = text(&explain(&["--customer", id, "--until", "1997-09-30", "--json"]));
+        let name = format!("\"customer_id\":\"{id}\"");
+        let score = scores.lines().find(|line| line.contains(&name)).unwrap();
+        assert!(
+            json.starts_with(&format!("{{\"score\":{score},\"explanation\":{{\"x\":")),
+            "{json}"
+        );
+        let explanation = &serde_json::from_str::<Value>(&json).unwrap()["explanation"];
+        assert_eq!(explanation["inputs"]["model"], "mbg-nbd/cdnow-1997-09-30");
+        assert!(explanation["purchase_days"][0]["on"].is_string(), "{explanation}");
+    }
+}
+
+#[test]
+fn a_customer_who_is_not_there_is_named_with_one_who_may_be_meant() {
+    let failed = |output: Output, code: i32| {
+        assert_eq!(output.status.code(), Some(code));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let error = failed(explain(&["--customer", "4"]), 1);
+    assert!(error.contains("no event of a customer `4`; did you mean `00004`?"), "{error}");
+    let error = failed(explain(&["--customer", "nobody"]), 1);
+    assert!(error.trim_end().ends_with("has no event of a customer `nobody`"), "{error}");
+    failed(explain(&[]), 64);
+    failed(explain(&["--customer", "00004", "--model", "no/such.toml"]), 64);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.jsonl");
+    let rows = r#"{"type":"order.completed","customer_id":"ada","occurred_at":"2026-01-05T00:00:00Z","amount":"1"}
+{"type":"customer.erased","customer_id":"ada","occurred_at":"2026-02-05T00:00:00Z"}
+"#;
+    fs::write(&file, rows).unwrap();
+    let file = file.display().to_string();
+    let erased = ["explain", "--input", &file, "--customer", "ada"];
+    let error = failed(lifetide(&erased), 1);
+    assert!(error.contains("erases the customer `ada`"), "{error}");
+    let page = text(&lifetide(&[&erased[..], &["--until", "2026-02-04"]].concat()));
+    assert!(page.contains("Has bought on one day, 30 days ago.") && page.contains("model none"));
 }
 
 fn model(name: &str) -> Arc<Model> {

@@ -13,6 +13,8 @@ Examples:
       see it work, with nothing installed
   lifetide replay --input orders.csv --map customer_id=customer,occurred_at=date,amount=total
       score an order history without Kafka
+  lifetide explain --input orders.csv --customer c-1001
+      see why a customer has their score, and what would change it when
   lifetide fit --input orders.csv --output model.toml
       fit a model to an order history
   lifetide evaluate --input orders.csv --split 2026-03-31 --html report.html
@@ -86,6 +88,17 @@ Examples:
 Exit codes:
   0   done
   1   failed: a row under --strict, a difference under --against, a file
+  64  bad usage or configuration";
+
+pub(super) const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  lifetide explain --input orders.csv --customer c-1001 --model model.toml
+  lifetide explain --input orders.csv --map customer_id=id,occurred_at=date,amount=total \\
+      --until 2026-06-30 --customer c-1001 --json
+
+Exit codes:
+  0   done
+  1   failed: no such customer, a file
   64  bad usage or configuration";
 
 pub(super) const FIT_EXAMPLES: &str = "\

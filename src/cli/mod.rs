@@ -18,10 +18,10 @@ use tracing_subscriber::EnvFilter;
 use crate::event::Reason;
 pub use evaluate::Evaluate;
 use help::{
-    CHECK_EXAMPLES, DEMO_EXAMPLES, EVALUATE_EXAMPLES, EXIT_CODES, FIT_EXAMPLES, IMPORT_EXAMPLES,
-    REDRIVE_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, TOP_EXAMPLES,
+    CHECK_EXAMPLES, DEMO_EXAMPLES, EVALUATE_EXAMPLES, EXIT_CODES, EXPLAIN_EXAMPLES, FIT_EXAMPLES,
+    IMPORT_EXAMPLES, REDRIVE_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, TOP_EXAMPLES,
 };
-pub use past::{Fit, Import, ModelName, Order, Replay};
+pub use past::{Explain, Fit, Import, ModelName, Order, Replay};
 
 /// Customer lifetime value and churn signals from a checkout stream on Kafka, exactly once.
 ///
@@ -54,6 +54,9 @@ pub enum Command {
     /// Score an order history from a file, without Kafka
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Box<Replay>),
+    /// Say why a customer of an order history has their score, and what would change it when
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Box<Explain>),
     /// Fit a model to an order history, from a file or from the input topic
     #[command(after_help = FIT_EXAMPLES)]
     Fit(Box<Fit>),
@@ -100,6 +103,7 @@ impl Command {
             Self::Run(_)
             | Self::Check(_)
             | Self::Replay(_)
+            | Self::Explain(_)
             | Self::Repartition(_)
             | Self::Completions { .. } => "info",
         }

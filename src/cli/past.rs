@@ -1,4 +1,5 @@
-//! The arguments of the commands that read a history of orders: `replay`, `fit` and `import`.
+//! The arguments of the commands that read a history of orders: `replay`, `explain`, `fit` and
+//! `import`.
 
 use std::path::PathBuf;
 
@@ -60,6 +61,43 @@ pub struct Replay {
     /// many from it on
     #[arg(long, value_name = "DATE", conflicts_with = "against")]
     pub compare: Option<Date>,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The history: CSV with a header, or JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// Whose score to explain
+    #[arg(long, value_name = "ID")]
+    pub customer: String,
+    /// Which column holds which field, as in `customer_id=id,occurred_at=date,amount=total`;
+    /// a field that is not named is in the column of its own name
+    #[arg(
+        long,
+        value_name = "FIELD=COLUMN,…",
+        value_parser = Mapping::parse,
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub map: Mapping,
+    /// Take the events up to the end of this day, and look as of its end
+    /// [default: the last event's day]
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<Date>,
+    /// The model file; stronger than `model.file`
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Print all of it as JSON, as `/customers/{id}` does
+    #[arg(long)]
+    pub json: bool,
+    /// The configuration; without one every key has its default
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set one key, stronger than file and environment; may be given again
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub sets: Vec<String>,
 }
 
 /// Arguments of `fit`.

@@ -8,6 +8,7 @@ mod comparison;
 pub mod completions;
 pub mod demo;
 pub mod evaluate;
+pub mod explain;
 pub mod fit;
 pub mod import;
 mod reading;

@@ -148,7 +148,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// Levenshtein's distance: how many letters to insert, delete or replace.
-fn edit_distance(from: &str, to: &str) -> usize {
+pub(crate) fn edit_distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, letter) in from.chars().enumerate() {

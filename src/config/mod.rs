@@ -30,6 +30,7 @@ use jiff::tz::TimeZone;
 use crate::churn::Tier;
 use crate::money::{Currency, Rates};
 
+pub(crate) use faults::edit_distance;
 pub use faults::{ConfigFaults, Fault, Misuse, Origin};
 pub use layers::NEAR_PREFIX;
 
