@@ -355,9 +355,8 @@ fn a_fit_that_foresees_other_money_or_none_is_held_back() {
     let model = clv::Model::from_file(in_use.file.clone()).unwrap();
     let held = |statistics: &Statistics| {
         let fitted = fit(statistics, &request(None)).unwrap();
-        succession::held_back(statistics, &fitted, (&in_use.file, &model))
-            .as_ref()
-            .map(succession::HeldBack::as_str)
+        let held = succession::held_back(statistics, &fitted, (&in_use.file, &model));
+        held.map(succession::HeldBack::as_str)
     };
     assert_eq!(held(&sound), None);
     let inflated = |i: u32| Some((20.0 + f64::from(i * 37 % 61)) * 1000.0);
