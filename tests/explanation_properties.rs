@@ -163,7 +163,10 @@ fn check_pieces(score: &Score<'_>, why: &Explanation) {
         assert_near(it.average_order_value.value() * n_orders, it.value);
     }
     if let Some(it) = pieces.total {
-        assert_near(major(it.historic) + it.predicted.value(), it.value);
+        // A sum may be far smaller than what it is of, and no more exact than that.
+        let (historic, predicted) = (major(it.historic), it.predicted.value());
+        let bound = 1e-7 * (historic.abs() + predicted);
+        assert!((historic + predicted - it.value.value()).abs() <= bound, "{it:?}");
     }
     let Some(lapse) = why.lapse else {
         assert_eq!(score.churn.silence_tail, None);
@@ -301,8 +304,14 @@ fn check(steps: &[(i64, What, i64)], silent_days: i64, model: &str) {
 
 #[test]
 fn an_explanation_says_what_the_score_the_recount_and_a_purchase_say() {
-    let cases = std::env::var("LIFETIDE_PROPERTY_CASES").ok().and_then(|it| it.parse().ok());
-    let config = ProptestConfig { cases: cases.unwrap_or(192), ..ProptestConfig::default() };
+    let cases = std::env::var("LIFETIDE_PROPERTY_CASES").ok();
+    // A case is as much work as twenty of the others'.
+    let cases = cases.map(|cases| cases.parse::<u32>().unwrap() / 20);
+    let config = ProptestConfig {
+        cases: cases.unwrap_or(192),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     let silent_days = prop_oneof![2 => Just(0), 3 => 0..60i64, 2 => 0..900i64];
     let model = (0..MODELS.len()).prop_map(|i| MODELS[i]);
     proptest!(config, |(steps in steps(), silent_days in silent_days, model in model)| {

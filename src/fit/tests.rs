@@ -363,3 +363,26 @@ fn a_fit_that_foresees_other_money_or_none_is_held_back() {
     assert_eq!(held(&statistics(&customers(inflated))), Some("wildly_different"));
     assert_eq!(held(&statistics(&customers(|_| None))), Some("no_spend"));
 }
+
+#[test]
+fn a_fit_that_explains_less_or_tells_no_death_is_held_back() {
+    let history = |i: u32| ((i % 5, 25 * (i % 5), 25 * (i % 5) + 40 + i % 120), None);
+    let statistics = statistics(&(0..600).map(history).collect::<Vec<Known>>());
+    let in_use = fit(&statistics, &request(None)).unwrap();
+    let mut sound = in_use.file.clone();
+    sound.evidence = None;
+    let model = clv::Model::from_file(sound.clone()).unwrap();
+    let held = |change: fn(&mut Evidence)| {
+        let mut fitted = in_use.clone();
+        fitted.file.evidence.iter_mut().for_each(change);
+        succession::held_back(&statistics, &fitted, (&sound, &model))
+            .map(succession::HeldBack::as_str)
+    };
+    assert_eq!(held(|evidence| evidence.identifiable = Some(true)), None);
+    assert_eq!(held(|evidence| evidence.identifiable = Some(false)), Some("not_identifiable"));
+    let less = |evidence: &mut Evidence| {
+        evidence.identifiable = Some(true);
+        evidence.log_likelihood = evidence.log_likelihood.map(|it| it - 5.0);
+    };
+    assert_eq!(held(less), Some("worse"));
+}
