@@ -305,8 +305,8 @@ fn check(steps: &[(i64, What, i64)], silent_days: i64, model: &str) {
 #[test]
 fn an_explanation_says_what_the_score_the_recount_and_a_purchase_say() {
     let cases = std::env::var("LIFETIDE_PROPERTY_CASES").ok();
-    // A case is as much work as twenty of the others'.
-    let cases = cases.map(|cases| cases.parse::<u32>().unwrap() / 20);
+    // A case is as much work as a hundred of the others' inputs.
+    let cases = cases.map(|cases| cases.parse::<u32>().unwrap() / 100);
     let config = ProptestConfig {
         cases: cases.unwrap_or(192),
         failure_persistence: None,
