@@ -4,7 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test file; the lint spares marked functions only")]
 
-use std::path::Path;
 use std::sync::Arc;
 
 use lifetide::calendar::{Calendar, Day};
@@ -54,15 +53,11 @@ fn steps() -> impl Strategy<Value = Vec<(i64, What, i64)>> {
     vec((days, what, late_days), 1..50)
 }
 
-fn usd() -> Currency {
-    Currency::parse("USD").unwrap()
-}
-
 fn events(steps: &[(i64, What, i64)]) -> Vec<Event> {
     let mut at_ms = BEGIN_DAY * DAY_MS + DAY_MS / 2;
     let event = |(days, what, late_days): &(i64, What, i64)| {
         at_ms += days * DAY_MS + 1000;
-        let amount = |minor| Amount { minor, currency: usd() };
+        let amount = |minor| Amount { minor, currency: Currency::parse("USD").unwrap() };
         let (order, body) = match *what {
             What::Order { order, minor } => (Some(order), Body::OrderCompleted(amount(minor))),
             What::Refund { order, minor } => (Some(order), Body::OrderRefunded(amount(minor))),
@@ -87,8 +82,7 @@ fn pipeline(model: &str) -> Pipeline {
     let mut plan = Plan::new(&config, None).unwrap();
     let file = if model == "unidentifiable" { "mbg-nbd" } else { model };
     if file != "none" {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/models");
-        let text = std::fs::read_to_string(path.join(format!("{file}.toml"))).unwrap();
+        let text = std::fs::read_to_string(format!("tests/data/models/{file}.toml")).unwrap();
         let mut file: ModelFile = toml::from_str(&text).unwrap();
         file.evidence.as_mut().unwrap().identifiable = Some(model != "unidentifiable");
         plan.model = Some(Arc::new(Model::from_file(file).unwrap()));
@@ -163,10 +157,9 @@ fn check_pieces(score: &Score<'_>, why: &Explanation) {
         assert_near(it.average_order_value.value() * n_orders, it.value);
     }
     if let Some(it) = pieces.total {
-        // A sum may be far smaller than what it is of, and no more exact than that.
-        let (historic, predicted) = (major(it.historic), it.predicted.value());
-        let bound = 1e-7 * (historic.abs() + predicted);
-        assert!((historic + predicted - it.value.value()).abs() <= bound, "{it:?}");
+        // A sum is no more exact than its summands.
+        let off = major(it.historic) + it.predicted.value() - it.value.value();
+        assert!(off.abs() <= 1e-7 * (major(it.historic).abs() + it.predicted.value()), "{it:?}");
     }
     let Some(lapse) = why.lapse else {
         assert_eq!(score.churn.silence_tail, None);
@@ -253,7 +246,7 @@ fn check_purchase(
         event_id: None,
         order_id: None,
         channel: None,
-        body: Body::OrderCompleted(Amount { minor, currency: usd() }),
+        body: Body::OrderCompleted(Amount { minor, currency: Currency::parse("USD").unwrap() }),
     });
     let after = recount(pipeline, &events, as_of_ms);
     let json = score_json(pipeline, &after, as_of_ms);
@@ -306,12 +299,9 @@ fn check(steps: &[(i64, What, i64)], silent_days: i64, model: &str) {
 fn an_explanation_says_what_the_score_the_recount_and_a_purchase_say() {
     let cases = std::env::var("LIFETIDE_PROPERTY_CASES").ok();
     // A case is as much work as a hundred of the others' inputs.
-    let cases = cases.map(|cases| cases.parse::<u32>().unwrap() / 100);
-    let config = ProptestConfig {
-        cases: cases.unwrap_or(192),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
+    let cases = cases.map_or(192, |cases| cases.parse::<u32>().unwrap() / 100);
+    let mut config = ProptestConfig::with_cases(cases);
+    config.failure_persistence = None;
     let silent_days = prop_oneof![2 => Just(0), 3 => 0..60i64, 2 => 0..900i64];
     let model = (0..MODELS.len()).prop_map(|i| MODELS[i]);
     proptest!(config, |(steps in steps(), silent_days in silent_days, model in model)| {
