@@ -19,7 +19,7 @@ pub use comparison::{Comparison, Side, Windows};
 use comparison::Passage;
 
 /// An event with the stream time right after it, were all customers of the history one partition.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Step {
     event: Event,
     stream_ms: i64,
@@ -27,7 +27,7 @@ struct Step {
 }
 
 /// A history, sorted into customers.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Replay {
     steps: BTreeMap<CompactString, Vec<Step>>,
     n_events: u64,
@@ -108,15 +108,6 @@ impl Replay {
         self.n_events
     }
 
-    /// Forgets what comes after stream time has passed an instant.
-    pub fn cut(&mut self, last_ms: i64) {
-        self.steps.retain(|_, steps| {
-            steps.retain(|step| step.stream_ms <= last_ms);
-            !steps.is_empty()
-        });
-        self.stream_ms = self.stream_ms.map(|stream_ms| stream_ms.min(last_ms));
-    }
-
     /// Plays each customer's events in turn, ascending by id, with the timers that fall due between
     /// them, then the timers due by what `until_ms` says for the customer. Customers who end up
     /// erased are left out.
@@ -154,12 +145,12 @@ impl Replay {
         })
     }
 
-    /// Each customer's ledger as of `split_ms` and at the end, ascending by id, as [`Self::play`]
-    /// would leave them. Nobody is judged and no timer fires: neither moves a ledger. The events
-    /// must have been taken in order of time.
-    pub fn ledgers(self, rules: &Rules, split_ms: i64) -> impl Iterator<Item = Ledgers> {
-        self.steps.into_values().map(move |steps| {
-            let n_before = steps.partition_point(|step| step.event.occurred_at_ms <= split_ms);
+    /// Each customer's ledger when stream time passes `split_ms` and at the end, ascending by id,
+    /// as [`Self::play`] would leave them. Nobody is judged and no timer fires: neither moves a
+    /// ledger.
+    pub fn ledgers(&self, rules: &Rules, split_ms: i64) -> impl Iterator<Item = Ledgers> {
+        self.steps.values().map(move |steps| {
+            let n_before = steps.partition_point(|step| step.stream_ms <= split_ms);
             let mut books = Books::default();
             let mut before = None;
             for (i, step) in steps.iter().enumerate() {
@@ -174,6 +165,14 @@ impl Replay {
             }
             Ledgers { before, after, n_duplicates: books.n_duplicates }
         })
+    }
+}
+
+impl FromIterator<Event> for Replay {
+    fn from_iter<T: IntoIterator<Item = Event>>(events: T) -> Self {
+        let mut replay = Self::default();
+        events.into_iter().for_each(|event| replay.push(event));
+        replay
     }
 }
 

@@ -21,7 +21,7 @@ use help::{
     CHECK_EXAMPLES, DEMO_EXAMPLES, EVALUATE_EXAMPLES, EXIT_CODES, EXPLAIN_EXAMPLES, FIT_EXAMPLES,
     IMPORT_EXAMPLES, REDRIVE_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, TOP_EXAMPLES,
 };
-pub use past::{Explain, Fit, Import, ModelName, Order, Replay};
+pub use past::{Explain, Fit, HistoryFile, Import, Layers, ModelName, Order, Replay};
 
 /// Customer lifetime value and churn signals from a checkout stream on Kafka, exactly once.
 ///

@@ -9,9 +9,9 @@ use jiff::civil::Date;
 use super::{ClusterLayers, Partitioner};
 use crate::history::Mapping;
 
-/// Arguments of `replay`.
+/// A file of past orders.
 #[derive(Debug, Args)]
-pub struct Replay {
+pub struct HistoryFile {
     /// The history: CSV with a header, or JSON lines
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
@@ -25,6 +25,25 @@ pub struct Replay {
         hide_default_value = true
     )]
     pub map: Mapping,
+}
+
+/// The configuration of a command that needs no cluster.
+#[derive(Debug, Args)]
+pub struct Layers {
+    /// The configuration; without one every key has its default
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set one key, stronger than file and environment; may be given again
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The history
+    #[command(flatten)]
+    pub history: HistoryFile,
     /// Take the events up to the end of this day, and score everybody as of its end
     /// [default: the last event's day]
     #[arg(long, value_name = "DATE")]
@@ -38,12 +57,9 @@ pub struct Replay {
     /// Write the signals here, as JSON lines
     #[arg(long, value_name = "FILE")]
     pub signals: Option<PathBuf>,
-    /// The configuration; without one every key has its default
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Set one key, stronger than file and environment; may be given again
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    pub sets: Vec<String>,
+    /// The configuration
+    #[command(flatten)]
+    pub layers: Layers,
     /// The order in which events are taken
     #[arg(long, value_enum, default_value_t = Order::Time)]
     pub order: Order,
@@ -66,22 +82,12 @@ pub struct Replay {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// The history: CSV with a header, or JSON lines
-    #[arg(long, value_name = "FILE")]
-    pub input: PathBuf,
+    /// The history
+    #[command(flatten)]
+    pub history: HistoryFile,
     /// Whose score to explain
     #[arg(long, value_name = "ID")]
     pub customer: String,
-    /// Which column holds which field, as in `customer_id=id,occurred_at=date,amount=total`;
-    /// a field that is not named is in the column of its own name
-    #[arg(
-        long,
-        value_name = "FIELD=COLUMN,…",
-        value_parser = Mapping::parse,
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub map: Mapping,
     /// Take the events up to the end of this day, and look as of its end
     /// [default: the last event's day]
     #[arg(long, value_name = "DATE")]
@@ -92,12 +98,9 @@ pub struct Explain {
     /// Print all of it as JSON, as `/customers/{id}` does
     #[arg(long)]
     pub json: bool,
-    /// The configuration; without one every key has its default
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Set one key, stronger than file and environment; may be given again
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    pub sets: Vec<String>,
+    /// The configuration
+    #[command(flatten)]
+    pub layers: Layers,
 }
 
 /// Arguments of `fit`.
@@ -135,12 +138,9 @@ pub struct Fit {
     /// Write the model file here; without it the parameters are only printed
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// The configuration; without one every key has its default
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Set one key, stronger than file and environment; may be given again
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    pub sets: Vec<String>,
+    /// The configuration
+    #[command(flatten)]
+    pub layers: Layers,
     /// Fail after reading if something is no event, instead of skipping it
     #[arg(long)]
     pub strict: bool,

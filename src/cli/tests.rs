@@ -46,7 +46,7 @@ fn arguments_are_read_as_they_are_documented() {
         panic!("{line} is not read as a replay");
     };
     assert_eq!(replay.until, Some(Date::constant(1998, 6, 30)));
-    assert_eq!((replay.order, replay.strict, replay.sets.len()), (Order::File, true, 2));
+    assert_eq!((replay.order, replay.strict, replay.layers.sets.len()), (Order::File, true, 2));
     assert_eq!(log.as_deref(), Some("debug"));
 }
 

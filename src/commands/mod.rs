@@ -20,9 +20,10 @@ pub mod run;
 pub mod simulate;
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -163,6 +164,22 @@ fn refuse_shared_files(files: &[(&str, Option<&Path>)], n_written: usize) -> Res
         }
     }
     Ok(())
+}
+
+/// Writes a file beside its place and moves it there: who reads it meanwhile gets the old one or
+/// the new one.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut beside = OsString::from(path);
+    beside.push(".partial");
+    let beside = PathBuf::from(beside);
+    let written = fs::File::create(&beside)
+        .and_then(|mut out| out.write_all(bytes).and_then(|()| out.sync_all()))
+        .and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // What failed is told below; what is left of it should not stay.
+        fs::remove_file(&beside).ok();
+    }
+    written.with_context(|| format!("failed to write `{}`", path.display()))
 }
 
 /// The partitioner that somebody named.

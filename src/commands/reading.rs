@@ -1,12 +1,16 @@
 //! Reading a history for a command: a bar on a terminal, bad rows reported, and what was read in
-//! the summary. It judges no row. Called by `replay` and `import`.
+//! the summary. It judges no row. Called by the commands that read a history.
 
+use std::fs::File;
 use std::io::{self, Read, Write, stderr};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use super::progress;
-use crate::history::{BadRow, History, Options, Order, Row, Tally};
+use crate::calendar::Day;
+use crate::history::{BadRow, History, Mapping, Options, Order, Row, Tally};
+use crate::pipeline::Rules;
 
 /// Bad rows that are reported one by one; the others are counted.
 const BAD_ROWS_SHOWN_MAX: u64 = 20;
@@ -22,6 +26,37 @@ pub(super) struct Source<'a, R> {
     pub(super) n_bytes: u64,
     /// Whether a bad row is an error.
     pub(super) is_strict: bool,
+}
+
+/// What is wanted of a file.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) path: &'a Path,
+    pub(super) mapping: &'a Mapping,
+    /// The last day.
+    pub(super) until: Option<Day>,
+    pub(super) order: Order,
+    /// Whether a bad row is an error.
+    pub(super) is_strict: bool,
+}
+
+/// All rows of a file as the processor would take them, with what was counted on the way.
+///
+/// # Errors
+/// The file cannot be opened or read, or has a bad row although it is to be strict.
+pub(super) fn read_file(wanted: &Wanted<'_>, rules: &Rules) -> Result<(Vec<Row>, Tally)> {
+    let name = &wanted.path.display().to_string();
+    let input = File::open(wanted.path).with_context(|| format!("failed to open `{name}`"))?;
+    let n_bytes = input.metadata().map_or(0, |metadata| metadata.len());
+    let options = Options {
+        mapping: wanted.mapping.clone(),
+        calendar: rules.calendar.clone(),
+        intake: rules.intake.clone(),
+        recorded_at_ms: None,
+        row_id_suffix: String::new(),
+        until: wanted.until,
+    };
+    read(Source { input, name, n_bytes, is_strict: wanted.is_strict }, options, wanted.order)
 }
 
 /// All rows in the given order, with what was counted on the way.

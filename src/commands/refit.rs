@@ -11,7 +11,7 @@ use crate::clv::{Model, ModelFile};
 use crate::config::Config;
 use crate::fit::succession::{REPEATERS_MIN, SPAN_DAYS_MIN, held_back};
 use crate::fit::{Request, Statistics, fit};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Rules};
 use crate::plan::{Plan, read_model_file};
 use crate::replay::{Replay, Successor};
 
@@ -34,19 +34,22 @@ pub(super) fn refit(
     plan: &Plan,
     (config, end): (&Config, Day),
 ) -> Result<Refits> {
+    let mut refits = Refits::default();
+    if arguments.fit_at.is_empty() {
+        return Ok(refits);
+    }
     let mut dates = arguments.fit_at.clone();
     dates.sort_unstable();
     dates.dedup();
     let path = arguments.model.as_deref().or(config.model.file.as_deref());
     let file = path.map(read_model_file).transpose()?;
     let mut in_use: Option<(ModelFile, Arc<Model>)> = file.zip(plan.model.clone());
-    let mut refits = Refits::default();
     for day in dates.into_iter().map(Day::from_date) {
         if day >= end {
             refits.said.push(format!("{day}  not used: everybody is judged up to {end}"));
             continue;
         }
-        let (statistics, first_day) = known(replay, plan, day);
+        let (statistics, first_day) = known(replay, &plan.rules, day);
         let span_days = first_day.map_or(0, |first| day.days_since(first));
         let n_repeaters = statistics.n_repeaters();
         if n_repeaters < REPEATERS_MIN || span_days < SPAN_DAYS_MIN {
@@ -91,14 +94,11 @@ pub(super) fn refit(
 }
 
 /// What is known at the end of a day, and the first purchase of all.
-fn known(replay: &Replay, plan: &Plan, day: Day) -> (Statistics, Option<Day>) {
-    let mut past = replay.clone();
-    let end_ms = plan.rules.calendar.end_ms(day);
-    past.cut(end_ms);
+fn known(replay: &Replay, rules: &Rules, day: Day) -> (Statistics, Option<Day>) {
     let (mut statistics, mut first_day) = (Statistics::default(), None);
-    for one in past.play(&mut plan.pipeline(), |_| end_ms) {
-        let ledger = &one.customer.ledger;
-        statistics.take(ledger, day, plan.rules.intake.currency);
+    let ledgers = replay.ledgers(rules, rules.calendar.end_ms(day));
+    for ledger in ledgers.filter_map(|one| one.before) {
+        statistics.take(&ledger, day, rules.intake.currency);
         first_day = [first_day, ledger.first_day()].into_iter().flatten().min();
     }
     (statistics, first_day)

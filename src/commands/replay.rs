@@ -10,13 +10,13 @@ use anyhow::{Context, Result};
 use compact_str::CompactString;
 
 use super::against::Against;
-use super::reading::{self, Source};
+use super::reading::{self, Wanted};
 use super::refit::{Refits, refit};
 use super::{Misuse, Outcome, comparison, load_config, printed, refuse_shared_files};
 use crate::calendar::{Calendar, Day};
 use crate::cli;
 use crate::config::Purpose;
-use crate::history::{Options, Order, Row, Tally};
+use crate::history::{Order, Tally};
 use crate::pipeline::Pipeline;
 use crate::plan::{Plan, read_model};
 use crate::replay::{Comparison, Replay, Signal, Windows, score};
@@ -29,33 +29,33 @@ pub fn execute(arguments: &cli::Replay) -> Result<Outcome> {
     let files = [
         ("--scores", arguments.scores.as_deref()),
         ("--signals", arguments.signals.as_deref()),
-        ("--input", Some(arguments.input.as_path())),
+        ("--input", Some(arguments.history.input.as_path())),
         ("--against", arguments.against.as_deref()),
         ("--model", arguments.model.as_deref()),
-        ("--config", arguments.config.as_deref()),
+        ("--config", arguments.layers.config.as_deref()),
     ];
     refuse_shared_files(&files, 2)?;
-    let config = load_config(arguments.config.as_deref(), &arguments.sets, Purpose::Offline)?;
+    let config =
+        load_config(arguments.layers.config.as_deref(), &arguments.layers.sets, Purpose::Offline)?;
     let mut plan = Plan::new(&config, None)?;
     if let Some(path) = &arguments.model {
         plan.model = Some(read_model(path, &config)?);
     }
     let mut pipeline = plan.pipeline();
     let until = arguments.until.map(Day::from_date);
-    let options = Options {
-        mapping: arguments.map.clone(),
-        calendar: plan.rules.calendar.clone(),
-        intake: plan.rules.intake.clone(),
-        recorded_at_ms: None,
-        row_id_suffix: String::new(),
+    let wanted = Wanted {
+        path: &arguments.history.input,
+        mapping: &arguments.history.map,
         until,
+        order: match arguments.order {
+            cli::Order::Time => Order::Time,
+            cli::Order::File => Order::File,
+        },
+        is_strict: arguments.strict,
     };
-    let (rows, history) = read(arguments, options)?;
+    let (rows, history) = reading::read_file(&wanted, &plan.rules)?;
     let against = arguments.against.as_deref().map(Against::read).transpose()?;
-    let mut replay = Replay::default();
-    for row in rows {
-        replay.push(row.event);
-    }
+    let replay: Replay = rows.into_iter().map(|row| row.event).collect();
     let calendar = plan.rules.calendar.clone();
     let last = replay.stream_ms().map(|stream_ms| calendar.day(stream_ms));
     let end_ms = until.or(last).map_or(0, |day| calendar.end_ms(day));
@@ -77,18 +77,6 @@ fn windows(replay: &Replay, date: Day, calendar: &Calendar, end_ms: i64) -> Resu
     };
     let windows = Windows::around(date, calendar.day(first_ms), calendar.day(end_ms));
     Ok(Comparison::new(windows.map_err(Misuse)?))
-}
-
-fn read(arguments: &cli::Replay, options: Options) -> Result<(Vec<Row>, Tally)> {
-    let name = &arguments.input.display().to_string();
-    let input = File::open(&arguments.input).with_context(|| format!("failed to open `{name}`"))?;
-    let n_bytes = input.metadata().map_or(0, |metadata| metadata.len());
-    let order = match arguments.order {
-        cli::Order::Time => Order::Time,
-        cli::Order::File => Order::File,
-    };
-    let source = Source { input, name, n_bytes, is_strict: arguments.strict };
-    reading::read(source, options, order)
 }
 
 /// What came of the events.

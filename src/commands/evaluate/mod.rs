@@ -10,15 +10,10 @@ mod style;
 mod table;
 mod words;
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result, bail};
 
-use super::reading::{self, Source};
-use super::{Misuse, Outcome, load_config, printed, progress, refuse_shared_files};
+use super::reading::{self, Wanted};
+use super::{Misuse, Outcome, load_config, printed, progress, refuse_shared_files, write_whole};
 use crate::calendar::Day;
 use crate::cli;
 use crate::clv::Model;
@@ -27,7 +22,7 @@ use crate::dice::Dice;
 use crate::evaluation::{Cohort, Question, evaluate};
 use crate::event::Event;
 use crate::fit::{Fitted, Name, Request, Statistics, Unfit, fit};
-use crate::history::{Options, Order, Tally};
+use crate::history::Order;
 use crate::pipeline::Rules;
 use crate::plan;
 use crate::replay::Replay;
@@ -48,8 +43,8 @@ pub fn execute(arguments: &cli::Evaluate) -> Result<Outcome> {
     let files = [
         ("--json", arguments.json.as_deref()),
         ("--html", arguments.html.as_deref()),
-        ("--input", Some(arguments.input.as_path())),
-        ("--config", arguments.config.as_deref()),
+        ("--input", Some(arguments.history.input.as_path())),
+        ("--config", arguments.layers.config.as_deref()),
     ];
     refuse_shared_files(&files, 2)?;
     let split = Day::from_date(arguments.split);
@@ -60,9 +55,18 @@ pub fn execute(arguments: &cli::Evaluate) -> Result<Outcome> {
         ))
         .into());
     }
-    let config = load_config(arguments.config.as_deref(), &arguments.sets, Purpose::Offline)?;
+    let config =
+        load_config(arguments.layers.config.as_deref(), &arguments.layers.sets, Purpose::Offline)?;
     let rules = plan::rules(&config, None)?;
-    let (events, tally) = read(arguments, &rules)?;
+    let wanted = Wanted {
+        path: &arguments.history.input,
+        mapping: &arguments.history.map,
+        until: arguments.until.map(Day::from_date),
+        order: Order::Time,
+        is_strict: arguments.strict,
+    };
+    let (rows, tally) = reading::read_file(&wanted, &rules)?;
+    let events: Vec<Event> = rows.into_iter().map(|row| row.event).collect();
     let (question, mut warnings) = question(arguments, &events, &rules)?;
     let sides = Sides::of(events, &rules, question);
     if sides.cohort.is_empty() {
@@ -99,30 +103,12 @@ pub fn execute(arguments: &cli::Evaluate) -> Result<Outcome> {
     if let Some(path) = &arguments.json {
         let mut json = serde_json::to_string_pretty(&report).context("the figures are no JSON")?;
         json.push('\n');
-        write(path, &json)?;
+        write_whole(path, json.as_bytes())?;
     }
     if let Some(path) = &arguments.html {
-        write(path, &page::page(&report))?;
+        write_whole(path, page::page(&report).as_bytes())?;
     }
     printed(table::print(&report, arguments), Outcome::Done)
-}
-
-fn read(arguments: &cli::Evaluate, rules: &Rules) -> Result<(Vec<Event>, Tally)> {
-    let path = &arguments.input;
-    let name = &path.display().to_string();
-    let input = File::open(path).with_context(|| format!("failed to open `{name}`"))?;
-    let n_bytes = input.metadata().map_or(0, |metadata| metadata.len());
-    let options = Options {
-        mapping: arguments.map.clone(),
-        calendar: rules.calendar.clone(),
-        intake: rules.intake.clone(),
-        recorded_at_ms: None,
-        row_id_suffix: String::new(),
-        until: arguments.until.map(Day::from_date),
-    };
-    let source = Source { input, name, n_bytes, is_strict: arguments.strict };
-    let (rows, tally) = reading::read(source, options, Order::Time)?;
-    Ok((rows.into_iter().map(|row| row.event).collect(), tally))
 }
 
 /// The days that are asked about, with what to mind of them.
@@ -168,10 +154,7 @@ struct Sides {
 
 impl Sides {
     fn of(events: Vec<Event>, rules: &Rules, question: Question) -> Self {
-        let mut replay = Replay::default();
-        for event in events {
-            replay.push(event);
-        }
+        let replay: Replay = events.into_iter().collect();
         let currency = rules.intake.currency;
         let (mut cohort, mut statistics) = (Cohort::default(), Statistics::default());
         let mut customers = Customers::default();
@@ -216,19 +199,4 @@ fn fitted(
         )),
         Err(unfit @ Unfit::Refused(_)) => Err(unfit.into()),
     }
-}
-
-/// Writes the file beside its place and moves it there, so that no half of it is ever seen.
-fn write(path: &Path, text: &str) -> Result<()> {
-    let mut beside = OsString::from(path);
-    beside.push(".partial");
-    let beside = PathBuf::from(beside);
-    let written = File::create(&beside)
-        .and_then(|mut out| out.write_all(text.as_bytes()))
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // What failed is told below; what is left of it should not stay.
-        fs::remove_file(&beside).ok();
-    }
-    written.with_context(|| format!("failed to write `{}`", path.display()))
 }

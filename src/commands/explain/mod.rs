@@ -3,18 +3,17 @@
 
 mod page;
 
-use std::fs::File;
 use std::io::{Write, stdout};
 
 use anyhow::{Context, Result, bail};
 
-use super::reading::{self, Source};
+use super::reading::{self, Wanted};
 use super::{Outcome, load_config, printed};
 use crate::calendar::Day;
 use crate::cli;
 use crate::config::{Purpose, edit_distance};
 use crate::explanation::explain;
-use crate::history::{Options, Order};
+use crate::history::Order;
 use crate::plan::{Plan, read_model};
 use crate::replay::Replay;
 
@@ -23,30 +22,24 @@ use crate::replay::Replay;
 /// # Errors
 /// Bad usage or configuration, a file that cannot be read, a customer who is not there.
 pub fn execute(arguments: &cli::Explain) -> Result<Outcome> {
-    let config = load_config(arguments.config.as_deref(), &arguments.sets, Purpose::Offline)?;
+    let config =
+        load_config(arguments.layers.config.as_deref(), &arguments.layers.sets, Purpose::Offline)?;
     let mut plan = Plan::new(&config, None)?;
     if let Some(path) = &arguments.model {
         plan.model = Some(read_model(path, &config)?);
     }
     let calendar = plan.rules.calendar.clone();
     let until = arguments.until.map(Day::from_date);
-    let options = Options {
-        mapping: arguments.map.clone(),
-        calendar: calendar.clone(),
-        intake: plan.rules.intake.clone(),
-        recorded_at_ms: None,
-        row_id_suffix: String::new(),
+    let wanted = Wanted {
+        path: &arguments.history.input,
+        mapping: &arguments.history.map,
         until,
+        order: Order::Time,
+        is_strict: false,
     };
-    let name = &arguments.input.display().to_string();
-    let input = File::open(&arguments.input).with_context(|| format!("failed to open `{name}`"))?;
-    let n_bytes = input.metadata().map_or(0, |metadata| metadata.len());
-    let source = Source { input, name, n_bytes, is_strict: false };
-    let (rows, _) = reading::read(source, options, Order::Time)?;
-    let mut replay = Replay::default();
-    for row in rows {
-        replay.push(row.event);
-    }
+    let name = arguments.history.input.display();
+    let (rows, _) = reading::read_file(&wanted, &plan.rules)?;
+    let mut replay: Replay = rows.into_iter().map(|row| row.event).collect();
     let id = arguments.customer.as_str();
     if !replay.ids().any(|known| known == id) {
         bail!("`{name}` has no event of a customer `{id}`{}", near(id, replay.ids()));

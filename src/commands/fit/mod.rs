@@ -5,28 +5,23 @@
 mod table;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use anyhow::{Context, Error, Result, bail};
 
-use super::reading::{self, Source};
-use super::{Misuse, Outcome, load_config, printed, progress, refuse_shared_files};
+use super::reading::{self, Wanted};
+use super::{Misuse, Outcome, load_config, printed, progress, refuse_shared_files, write_whole};
 use crate::calendar::Day;
 use crate::cli;
-use crate::clv::ModelFile;
 use crate::config::{Config, Purpose};
 use crate::event::{Envelope, Event, Reason, decode};
 use crate::fit::{Name, Request, Statistics, Unfit, fit};
-use crate::history::{Options, Order};
+use crate::history::Order;
 use crate::kafka::scan::{Lying, Scan};
 use crate::lifecycle::Shutdown;
 use crate::pipeline::Rules;
-use crate::plan::{self, Plan};
+use crate::plan;
 use crate::replay::Replay;
 use table::Known;
 
@@ -42,11 +37,11 @@ pub fn execute(arguments: &cli::Fit) -> Result<Outcome> {
     let files = [
         ("--output", arguments.output.as_deref()),
         ("--input", arguments.input.as_deref()),
-        ("--config", arguments.config.as_deref()),
+        ("--config", arguments.layers.config.as_deref()),
     ];
     refuse_shared_files(&files, 1)?;
     let purpose = if arguments.topic { Purpose::Cluster } else { Purpose::Offline };
-    let config = load_config(arguments.config.as_deref(), &arguments.sets, purpose)?;
+    let config = load_config(arguments.layers.config.as_deref(), &arguments.layers.sets, purpose)?;
     // Arrival times tell how far ahead an event is dated; a file has none.
     let skew_ms = i64::from(config.processing.future_skew_max_s) * 1000;
     let rules = plan::rules(&config, arguments.topic.then_some(skew_ms))?;
@@ -54,7 +49,7 @@ pub fn execute(arguments: &cli::Fit) -> Result<Outcome> {
         Some(path) => from_file(path, arguments, &rules)?,
         None => from_topic(arguments, &config, &rules)?,
     };
-    let (statistics, known) = count(past, arguments, rules)?;
+    let (statistics, known) = count(past, arguments, &rules)?;
     let request = Request {
         name: arguments.name.map(Name::from),
         version: arguments.model_version.clone().unwrap_or_else(|| known.as_of.to_string()),
@@ -65,7 +60,8 @@ pub fn execute(arguments: &cli::Fit) -> Result<Outcome> {
         Unfit::Repeaters { .. } | Unfit::NotFinite(_) => Error::from(unfit),
     })?;
     if let Some(path) = &arguments.output {
-        write(path, &fitted.file)?;
+        let text = toml::to_string(&fitted.file).context("the model is no TOML")?;
+        write_whole(path, text.as_bytes())?;
     }
     printed(table::print(&known, &fitted, arguments), Outcome::Done)
 }
@@ -91,19 +87,14 @@ struct Past {
 }
 
 fn from_file(path: &Path, arguments: &cli::Fit, rules: &Rules) -> Result<Past> {
-    let name = &path.display().to_string();
-    let input = File::open(path).with_context(|| format!("failed to open `{name}`"))?;
-    let n_bytes = input.metadata().map_or(0, |metadata| metadata.len());
-    let options = Options {
-        mapping: arguments.map.clone(),
-        calendar: rules.calendar.clone(),
-        intake: rules.intake.clone(),
-        recorded_at_ms: None,
-        row_id_suffix: String::new(),
+    let wanted = Wanted {
+        path,
+        mapping: &arguments.map,
         until: arguments.until.map(Day::from_date),
+        order: Order::Time,
+        is_strict: arguments.strict,
     };
-    let source = Source { input, name, n_bytes, is_strict: arguments.strict };
-    let (rows, tally) = reading::read(source, options, Order::Time)?;
+    let (rows, tally) = reading::read_file(&wanted, rules)?;
     Ok(Past {
         events: rows.into_iter().map(|row| row.event).collect(),
         read: ("rows", tally.n_rows),
@@ -160,45 +151,23 @@ fn from_topic(arguments: &cli::Fit, config: &Config, rules: &Rules) -> Result<Pa
 }
 
 /// Brings the events into ledgers, and counts those.
-fn count(past: Past, arguments: &cli::Fit, rules: Rules) -> Result<(Statistics, Known)> {
+fn count(past: Past, arguments: &cli::Fit, rules: &Rules) -> Result<(Statistics, Known)> {
     let Past { events, read, n_bad, n_after_until } = past;
     let calendar = rules.calendar.clone();
     let currency = rules.intake.currency;
     let n_events = events.len() as u64;
-    let mut replay = Replay::default();
-    for event in events {
-        replay.push(event);
-    }
+    let replay: Replay = events.into_iter().collect();
     let last = replay.stream_ms().map(|stream_ms| calendar.day(stream_ms));
     let Some(as_of) = arguments.until.map(Day::from_date).or(last) else {
         bail!("the history holds no event; give it one, or look why its rows were skipped");
     };
-    let mut pipeline = Plan { rules: Arc::new(rules), model: None }.pipeline();
     let (mut statistics, mut n_duplicates) = (Statistics::default(), 0);
-    let end_ms = calendar.end_ms(as_of);
-    for one in replay.play(&mut pipeline, |_| end_ms) {
+    for one in replay.ledgers(rules, calendar.end_ms(as_of)) {
         n_duplicates += one.n_duplicates;
-        statistics.take(&one.customer.ledger, as_of, currency);
+        if let Some(ledger) = &one.before {
+            statistics.take(ledger, as_of, currency);
+        }
     }
     let known = Known { read, n_bad, n_after_until, n_events, n_duplicates, as_of };
     Ok((statistics, known))
-}
-
-/// Writes the file beside its place and moves it there: who reads it meanwhile gets the old one or
-/// the new one.
-fn write(path: &Path, file: &ModelFile) -> Result<()> {
-    let mut beside = OsString::from(path);
-    beside.push(".partial");
-    let beside = PathBuf::from(beside);
-    let name = path.display();
-    let failed = || format!("failed to write the model file `{name}`");
-    let text = toml::to_string(file).with_context(failed)?;
-    let written = File::create(&beside)
-        .and_then(|mut out| out.write_all(text.as_bytes()).and_then(|()| out.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // What failed is told below; what is left of it should not stay.
-        fs::remove_file(&beside).ok();
-    }
-    written.with_context(failed)
 }
