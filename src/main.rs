@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => commands::evaluate::execute(&arguments),
         Command::Demo(arguments) => commands::demo::execute(&arguments),
         Command::Import(arguments) => commands::import::execute(&arguments),
+        Command::Load(arguments) => commands::load::execute(&arguments),
         Command::Redrive(arguments) => commands::redrive::execute(&arguments),
         Command::Repartition(arguments) => commands::repartition::execute(&arguments),
         Command::Simulate(arguments) => commands::simulate::execute(&arguments),

@@ -48,6 +48,20 @@ Exit codes:
   1   failed
   64  bad usage or configuration";
 
+pub(super) const LOAD_EXAMPLES: &str = "\
+Examples:
+  lifetide load --config lifetide.toml
+  lifetide load --config lifetide.toml --rate 5000 --duration 1m
+
+The events are dated from two years ago to now and are no test data that could be told apart: send
+them to a cluster that is there for it. A partition whose newest event is dated now takes them for
+late ones. Ctrl-C ends it.
+
+Exit codes:
+  0   done
+  1   failed
+  64  bad usage or configuration";
+
 pub(super) const RUN_EXAMPLES: &str = "\
 Examples:
   lifetide run --config lifetide.toml

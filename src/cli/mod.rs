@@ -19,7 +19,7 @@ use crate::event::Reason;
 pub use evaluate::Evaluate;
 use help::{
     CHECK_EXAMPLES, DEMO_EXAMPLES, EVALUATE_EXAMPLES, EXIT_CODES, EXPLAIN_EXAMPLES, FIT_EXAMPLES,
-    IMPORT_EXAMPLES, REDRIVE_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, TOP_EXAMPLES,
+    IMPORT_EXAMPLES, LOAD_EXAMPLES, REDRIVE_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, TOP_EXAMPLES,
 };
 pub use past::{Explain, Fit, HistoryFile, Import, Layers, ModelName, Order, Replay};
 
@@ -76,6 +76,9 @@ pub enum Command {
     /// Send dead letters through again, each once; a dry run unless told to send
     #[command(after_help = REDRIVE_EXAMPLES)]
     Redrive(Redrive),
+    /// Send a simulated shop's events to the input topic, for trying out and for measuring
+    #[command(after_help = LOAD_EXAMPLES)]
+    Load(Load),
     /// Let everything fail around the processor, run after run, and recount what is left
     #[command(after_help = EXIT_CODES)]
     Simulate(Simulate),
@@ -98,6 +101,7 @@ impl Command {
             | Self::Fit(_)
             | Self::Evaluate(_)
             | Self::Import(_)
+            | Self::Load(_)
             | Self::Redrive(_) => "warn",
             Self::Simulate(_) | Self::Calibrate(_) => "error",
             Self::Run(_)
@@ -199,6 +203,28 @@ pub struct Repartition {
     /// How the producers place keys [default: what explains where the customers lie]
     #[arg(long, value_enum)]
     pub partitioner: Option<Partitioner>,
+}
+
+/// Arguments of `load`.
+#[derive(Debug, Args)]
+pub struct Load {
+    /// The configuration
+    #[command(flatten)]
+    pub layers: ClusterLayers,
+    /// Events a second, on average
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 200,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub rate: u32,
+    /// How long it takes: the shop's two years are played in this time, and end with it
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub duration: Duration,
+    /// The same seed makes the same customers
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// How producers place keys.

@@ -11,6 +11,8 @@ pub mod evaluate;
 pub mod explain;
 pub mod fit;
 pub mod import;
+pub mod load;
+mod pace;
 mod reading;
 pub mod redrive;
 mod refit;

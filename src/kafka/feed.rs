@@ -1,5 +1,5 @@
 //! A plain producer of input records with timestamps of their own: no transactions, no processor.
-//! Called by `demo`.
+//! Called by `demo` and `load`.
 
 use std::fmt;
 use std::time::{Duration, Instant};

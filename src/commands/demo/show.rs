@@ -10,19 +10,16 @@ use indicatif::ProgressBar;
 
 use super::audience::Audience;
 use crate::calendar::{Calendar, Day};
+use crate::commands::pace::{self, BEAT, Played};
 use crate::commands::progress;
 use crate::config::Kafka;
 use crate::demo::outputs::Outputs;
-use crate::demo::shop::{Settings, Shop};
+use crate::demo::shop::{Record, Settings, Shop};
 use crate::demo::verdict::{Totals, Verdict};
 use crate::kafka::feed::Feed;
 use crate::lifecycle::Shutdown;
 use crate::metrics::Metrics;
 
-/// How finely the story is paced.
-const BEAT: Duration = Duration::from_millis(20);
-/// How long the broker may take to acknowledge the last records.
-const FLUSH_MAX: Duration = Duration::from_secs(10);
 /// How long the processor may take for what is left, at the end of the story or interrupted: the
 /// latter below the grace after which the process ends without waiting.
 const DRAIN_MAX: Duration = Duration::from_mins(2);
@@ -43,15 +40,6 @@ pub(super) struct Show {
     pub(super) interrupt: Shutdown,
     /// The processor has been stopped, or has failed.
     pub(super) processor: Shutdown,
-}
-
-/// What was sent so far.
-#[derive(Clone, Copy, Debug)]
-struct Played {
-    n_records: u64,
-    books_minor: i128,
-    /// The story's time.
-    now_ms: i64,
 }
 
 impl Show {
@@ -85,41 +73,18 @@ impl Show {
         Ok(())
     }
 
-    /// Sends every record at its time, the story's two years spread over the time it takes.
+    /// Sends the records, and says on the bar how far the story is.
     fn play(&self, audience: &Audience, bar: &ProgressBar) -> Result<Played> {
-        let start_ms = self.settings.start_ms();
-        let mut played = Played { n_records: 0, books_minor: 0, now_ms: start_ms };
         let feed = Feed::new(&self.kafka).map_err(anyhow::Error::msg)?;
-        let began = Instant::now();
-        let mut records = self.shop.records().peekable();
-        while records.peek().is_some() {
-            if self.interrupt.is_requested() || self.processor.is_requested() {
-                break;
-            }
-            let now_ms = self.story_ms(began.elapsed());
-            while let Some(record) = records.next_if(|record| record.timestamp_ms <= now_ms) {
-                feed.send(&record.key, &record.payload, record.timestamp_ms)
-                    .map_err(anyhow::Error::msg)?;
-                played.n_records += 1;
-                played.books_minor += i128::from(record.books_minor);
-            }
-            played.now_ms = now_ms;
-            bar.set_position(played.n_records);
-            let (day, n_signals) = (day(now_ms), audience.n_signals());
-            bar.set_message(format!("{day}  {} events  {n_signals} signals", played.n_records));
-            feed.wait(BEAT);
-        }
-        feed.flush(FLUSH_MAX).map_err(anyhow::Error::msg)?;
-        Ok(played)
-    }
-
-    /// The story's time after so long a play.
-    fn story_ms(&self, elapsed: Duration) -> i64 {
-        let (start_ms, end_ms) = (self.settings.start_ms(), self.settings.end_ms);
-        let story_us = i128::try_from(self.story.as_micros()).unwrap_or(i128::MAX).max(1);
-        let elapsed_us = i128::try_from(elapsed.as_micros()).unwrap_or(i128::MAX).min(story_us);
-        let passed_ms = i128::from(end_ms - start_ms) * elapsed_us / story_us;
-        i64::try_from(passed_ms).map_or(end_ms, |passed_ms| start_ms + passed_ms)
+        let goes_on = |played: &Played| {
+            let (day, n_signals, n_records) =
+                (day(played.now_ms), audience.n_signals(), played.n_records);
+            bar.set_position(n_records);
+            bar.set_message(format!("{day}  {n_records} events  {n_signals} signals"));
+            !self.interrupt.is_requested() && !self.processor.is_requested()
+        };
+        let stamp = |record: &Record| record.timestamp_ms;
+        pace::play((&self.shop, &self.settings), &feed, self.story, stamp, goes_on)
     }
 
     /// Waits until the processor has committed everything; returns how much it has.
