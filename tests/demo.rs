@@ -56,8 +56,8 @@ mod tests {
         assert_eq!(code, Some(0), "{summary}{errors}");
         assert_eq!(end(fast).1, summary);
         assert!(errors.contains("proves nothing about durability"), "{errors}");
-        assert!(errors.contains("/metrics") && errors.contains("/customers/c000"), "{errors}");
-        assert_eq!(errors.lines().count(), 4, "a pipe gets the introduction only: {errors}");
+        assert!(errors.contains("/metrics") && errors.contains("/#customer=c000"), "{errors}");
+        assert_eq!(errors.lines().count(), 8, "a pipe gets the introduction only: {errors}");
         assert!(summary.starts_with("the shop on 2025-12-31\n"), "{summary}");
         assert!(summary.contains("USD  equal to the shop's own books"), "{summary}");
         assert!(summary.contains("who is leaving, by value at risk\n  c0"), "{summary}");

@@ -31,6 +31,8 @@ const PLANTED_EVERY: u32 = 10;
 const MEMBER_SHARE: f64 = 0.3;
 /// How long before a purchase its baseline ends (the lag of the churn channels), in days.
 pub(super) const BASELINE_LAG_DAYS: i32 = churn::BASELINE_LAG_DAYS;
+/// What is left of the story after the change of a customer whom somebody is to follow.
+const FOLLOWED_DAYS_MIN: i32 = 182;
 /// The purchase days that a baseline needs.
 pub(super) const BASELINE_DAYS_MIN: usize = 3;
 
@@ -180,6 +182,18 @@ impl Shop {
 }
 
 impl Truth {
+    /// Of each change the customer in whom it shows best: who bought most often before it, of
+    /// those with half a year left until the story ends on `end`.
+    pub fn to_follow(&self, end: Day) -> impl Iterator<Item = &Planted> {
+        Change::ALL.into_iter().filter_map(move |kind| {
+            let latest = end.plus(-FOLLOWED_DAYS_MIN);
+            let early = self.planted.iter().filter(move |it| it.changed_on <= latest);
+            early
+                .filter(|it| it.kind == kind)
+                .max_by(|one, other| one.orders_per_week.total_cmp(&other.orders_per_week))
+        })
+    }
+
     /// Adds a customer with the days of their standing orders, ascending.
     fn add(&mut self, habits: &Habits, days: &[Day]) {
         let customer_id = habits.customer_id.clone();

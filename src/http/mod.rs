@@ -2,12 +2,14 @@
 //! never wait for Kafka or for a lane, and sends no CORS header. Wired and started by `service`.
 //!
 //! `access` who may see customers · `connection` what a connection may cost · `answer` how answers
-//! look · `probes` `/live` `/ready` `/metrics` · `customers` `/customers/{id}`
+//! look · `probes` `/live` `/ready` `/metrics` · `customers` `/customers/{id}` ·
+//! `page` the page at `/`
 
 mod access;
 mod answer;
 mod connection;
 mod customers;
+mod page;
 mod probes;
 
 use std::fmt;
@@ -113,6 +115,8 @@ fn router(services: Services) -> Router {
         .route("/ready", get(probes::ready))
         .route("/metrics", get(probes::metrics))
         .route("/customers/{id}", get(customers::customer))
+        .route("/", get(page::index))
+        .route("/page/{part}", get(page::part))
         .fallback(async |request: Request| answer::not_found(request.uri().path()))
         .method_not_allowed_fallback(async || answer::method_not_allowed())
         .layer(from_fn_with_state(Arc::clone(&services), within_limits))

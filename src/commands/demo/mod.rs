@@ -15,10 +15,11 @@ use tokio::net::TcpListener;
 
 use self::show::Show;
 use super::Outcome;
+use crate::calendar::Calendar;
 use crate::cli;
 use crate::clv::{Model, ModelFile};
 use crate::config::{self, Config, Purpose, Sources};
-use crate::demo::shop::{Change, Settings, Shop};
+use crate::demo::shop::{Change, Planted, Settings, Shop};
 use crate::engine::rebuild::OnLoss;
 use crate::kafka::admin;
 use crate::kafka::embedded::Broker;
@@ -60,11 +61,11 @@ pub fn execute(arguments: &cli::Demo) -> Result<Outcome> {
     plan.model = Some(model()?);
     let settings = Settings::new(arguments.seed, STORY_END_MS, config.processing.currency);
     let shop = Shop::open(&settings);
-    introduce(&settings, &shop, listener.local_addr()?);
     let story = match arguments.duration {
         None => STORY,
         Some(duration) => duration.saturating_sub(began.elapsed() + RESERVE).max(duration / 4),
     };
+    introduce(&settings, &shop, story, listener.local_addr()?);
     runtime.block_on(async {
         let interrupt = Shutdown::new();
         tokio::spawn(interrupt.on_signals(GRACE).context("signals cannot be heard")?);
@@ -130,23 +131,32 @@ fn model() -> Result<Arc<Model>> {
     Ok(Arc::new(model))
 }
 
-/// Says what is about to be seen. A closed stream is no reason not to go on.
-fn introduce(settings: &Settings, shop: &Shop, address: SocketAddr) {
-    let n_customers = settings.n_customers;
-    let stopping = shop.truth().planted.iter().filter(|planted| planted.kind == Change::Stops);
-    let first = stopping.min_by_key(|planted| planted.changed_on);
-    let customer = first.map_or_else(String::new, |planted| {
-        let (id, day) = (&planted.customer_id, planted.changed_on);
-        format!(
-            "a customer      http://{address}/customers/{id} (comes within the first half-year, \
-             stops buying on {day})\n"
-        )
-    });
+/// Says what is about to be seen, and whom to follow. A closed stream is no reason not to go on.
+fn introduce(settings: &Settings, shop: &Shop, story: Duration, address: SocketAddr) {
+    let (n_customers, story_s) = (settings.n_customers, story.as_secs());
+    let day = Calendar::utc().day(settings.end_ms);
+    let followed: Vec<String> =
+        shop.truth().to_follow(day).map(|planted| invite(planted, address)).collect();
     let text = format!(
-        "Lifetide processes two years of a simulated shop with {n_customers} customers.\n\
+        "Lifetide processes two years of a simulated shop with {n_customers} customers in \
+         {story_s} s.\n\
+         the page  http://{address}/\n\
+         metrics   http://{address}/metrics\n\
          The broker is librdkafka's mock, inside this process: it proves nothing about durability \
          or exactness; `tests/run` shows those on a real Kafka.\n\
-         metrics         http://{address}/metrics\n{customer}"
+         To follow, on the page:\n{}",
+        followed.concat()
     );
     stderr().write_all(text.as_bytes()).ok();
+}
+
+/// Where to look on, and what will be seen there.
+fn invite(planted: &Planted, address: SocketAddr) -> String {
+    let (id, day) = (&planted.customer_id, planted.changed_on);
+    let what = match planted.kind {
+        Change::Stops => "buys for the last time before",
+        Change::OrdersHalved => "orders half as often from",
+        Change::BasketsHalved => "fills baskets half as full from",
+    };
+    format!("  http://{address}/#customer={id}  {what} {day}\n")
 }

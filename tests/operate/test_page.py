@@ -1,0 +1,296 @@
+"""The page in a real browser: what people see, click and hear, and what they are told when the
+process is gone. Figures are printed: `pytest -s`.
+"""
+
+import json
+import re
+import urllib.request
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import Process, free_port, get, get_json, wait_until
+from playwright.sync_api import expect, sync_playwright
+
+# What the page may weigh in all, uncompressed.
+WEIGHT_BYTES_MAX = 100_000
+# The longest that the page may keep a reader waiting under a thousand signals a minute.
+TASK_MS_MAX = 400
+PATIENCE_MS = 60_000
+LEAVING = "#value-rows .id"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        # As root in a container there is no sandbox to be had.
+        chromium = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """Opens pages; none may ask anybody else, or complain."""
+    contexts, complaints = [], []
+
+    def look(url, **settings):
+        context = browser.new_context(
+            **{"locale": "en-US", "viewport": {"width": 1280, "height": 900}, **settings}
+        )
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+
+        def heard(message):
+            # The browser notes refused and failed requests by itself.
+            if message.type == "error" and "Failed to load resource" not in message.text:
+                complaints.append(message.text)
+
+        page.on("console", heard)
+        page.goto(url)
+        page.origin = "/".join(url.split("/")[:3])
+        return page
+
+    expect.set_options(timeout=PATIENCE_MS)
+    yield look
+    for context in contexts:
+        for page in context.pages:
+            foreign = [asked for asked in page.asked if not asked.startswith(page.origin)]
+            assert not foreign, foreign
+        context.close()
+    assert not complaints, complaints
+
+
+@pytest.fixture
+def short_demo(lifetide, scratch):
+    """Starts demos that can be stopped and started again on one port."""
+    running = []
+
+    def start(port, *arguments):
+        log = scratch / f"demo-{port}.log"
+        process = Process([lifetide, "demo", "--listen", f"127.0.0.1:{port}", *arguments], log)
+        running.append(process)
+
+        def is_up():
+            process.assert_runs()
+            return get(f"http://127.0.0.1:{port}/live")[0] == 200
+
+        wait_until("the demo", is_up)
+        return process
+
+    yield start
+    for process in running:
+        process.stop()
+
+
+def test_the_page_is_light_and_shows_how_things_stand(demo, opened):
+    page = opened(demo)
+    expect(page.locator("#state-text")).to_contain_text("Healthy")
+    first_ms = page.evaluate(
+        """() => performance.getEntriesByType("resource")
+          .find((entry) => entry.name.endsWith("/overview")).responseEnd"""
+    )
+    parts = {url for url in page.asked if url == f"{demo}/" or "/page/" in url}
+    weight = sum(len(get(url)[1]) for url in parts)
+    print(f"\npage weight {weight} bytes in {len(parts)} files, first data after {first_ms:.0f} ms")
+    assert len(parts) > 5 and weight < WEIGHT_BYTES_MAX
+    expect(page.locator("#lag")).to_contain_text(" s")
+    expect(page.locator("#commit")).to_contain_text("ago")
+    expect(page.locator("#partitions")).to_have_text("1 of 1")
+    overview = get_json(f"{demo}/overview")
+    assert set(page.locator("#tiers th[scope=row]").all_inner_texts()) == set(overview["tiers"])
+    expect(page.locator("#tiers td").first).to_contain_text("$")
+    expect(page.locator("#drivers svg rect").first).to_be_attached()
+    expect(page.locator("#drivers-legend")).to_contain_text("new")
+
+
+def test_who_leaves_is_listed_and_a_click_shows_their_history(demo, opened):
+    page = opened(demo)
+    first = page.locator(LEAVING).first
+    customer = first.inner_text()
+    first.click()
+    expect(page.locator("#customer-head")).to_have_text(f"Customer {customer}")
+    drawing = page.locator("#history svg")
+    expect(drawing).to_have_attribute("aria-label", re.compile("^Purchases from"))
+    assert page.locator("#history .bead").count() >= 1
+    expect(page.locator(".sentences li").first).to_contain_text("bought")
+    assert page.url.endswith(f"#customer={customer}")
+    # The address can be shared, and the way back leads back.
+    again = opened(page.url)
+    expect(again.locator("#customer-head")).to_have_text(f"Customer {customer}")
+    page.go_back()
+    expect(page.locator("#customer")).to_be_hidden()
+
+
+
+def test_the_list_can_be_narrowed_and_shows_more(demo, opened):
+    page = opened(demo)
+    page.locator(LEAVING).first.wait_for()
+    page.select_option("#filter-state", "at_risk,declining,lapsed")
+    expect(page.locator(LEAVING)).to_have_count(25)
+    page.click("#value-more")
+    page.wait_for_function("document.querySelectorAll('#value-rows .id').length > 25")
+    page.select_option("#filter-tier", "medium")
+    page.wait_for_function(
+        """() => [...document.querySelectorAll("#value-rows .tag")]
+          .every((tag) => tag.textContent === "medium")"""
+    )
+
+
+@pytest.mark.long
+def test_whom_the_demo_says_to_follow_is_found_for_the_right_reason(demo, scratch, opened):
+    said = wait_until("the story's end", lambda: story_over(scratch / "demo.log"))
+    reasons = {
+        "buys for the last time": ("lapse", "spend_decline/silence", "spend_decline/frequency"),
+        "orders half as often": ("spend_decline/frequency", "spend_decline/both"),
+        "fills baskets half as full": ("spend_decline/basket", "spend_decline/both"),
+    }
+    followed = re.findall(r"(http://\S+#customer=(\S+))  (.+?) (?:before|from) (\S+)", said)
+    assert len(followed) == 3, said
+    for link, customer, what, changed_on in followed:
+        page = opened(link)
+        expect(page.locator("#customer-head")).to_have_text(f"Customer {customer}")
+        raised = [
+            signal for signal in signals(demo)
+            if signal["customer_id"] == customer and signal["raised_at"] >= changed_on
+        ]
+        found = {f"{it['kind']}/{it.get('driver', '')}".removesuffix("/") for it in raised}
+        found |= {it["kind"] for it in raised}
+        assert found & set(reasons[what]), (customer, what, found)
+
+
+def story_over(log):
+    text = log.read_text()
+    return text if "The story is over" in text else ""
+
+
+def signals(url):
+    """The newest thousand signals."""
+    found = []
+    with urllib.request.urlopen(f"{url}/signals?last=1000", timeout=20) as answer:
+        for line in answer:
+            if line.startswith(b":"):
+                return found
+            if line.startswith(b"data: "):
+                found.append(json.loads(line.removeprefix(b"data: ")))
+    return found
+
+
+def test_the_keyboard_alone_finds_a_customer_and_leaves_them(demo, opened):
+    page = opened(demo)
+    page.locator(LEAVING).first.wait_for()
+    customer = page.locator(LEAVING).first.inner_text()
+    page.keyboard.press("/")
+    page.keyboard.type(customer)
+    page.keyboard.press("Enter")
+    expect(page.locator("#customer-head")).to_have_text(f"Customer {customer}")
+    assert page.evaluate("document.activeElement.id") == "customer"
+    page.keyboard.press("Escape")
+    expect(page.locator("#customer")).to_be_hidden()
+    assert page.evaluate("document.activeElement.id") == "find-id"
+    page.keyboard.type("n/o such & <b>one</b>")
+    page.keyboard.press("Enter")
+    expect(page.locator("#customer-body")).to_contain_text("Nobody is known")
+    expect(page.locator("#customer-head")).to_contain_text("<b>one</b>")
+
+
+def test_signals_come_while_one_looks_and_can_be_paused(short_demo, opened):
+    port = free_port()
+    short_demo(port, "--duration", "60s")
+    page = opened(f"http://127.0.0.1:{port}/")
+    page.locator("#live li .id").first.wait_for()
+    n_raised = """Number(document.querySelector("#customers-note").textContent
+      .match(/[\\d,]+/)[0].replaceAll(",", ""))"""
+    newest = page.locator("#live li").first
+    before = newest.inner_text()
+    expect(newest).not_to_have_text(before)
+    assert page.evaluate(n_raised) > 0
+    page.click("#live-pause")
+    frozen = page.locator("#live").inner_text()
+    expect(page.locator("#live-note")).to_contain_text("Paused")
+    page.wait_for_function(f"{n_raised} > {page.evaluate(n_raised)} + 5")
+    assert page.locator("#live").inner_text() == frozen
+    page.click("#live-pause")
+    expect(page.locator("#live li").first).not_to_have_text(frozen.split("\n")[0])
+
+
+@pytest.mark.long
+def test_a_thousand_signals_a_minute_leave_it_smooth(short_demo, opened):
+    port = free_port()
+    # The demo raises over a thousand, all in its second half.
+    short_demo(port, "--duration", "70s")
+    page = opened(f"http://127.0.0.1:{port}/")
+    page.evaluate(
+        """() => {
+          window.tasks_ms = [];
+          new PerformanceObserver((list) =>
+            window.tasks_ms.push(...list.getEntries().map((entry) => entry.duration))
+          ).observe({ type: "longtask" });
+        }"""
+    )
+    raised = []
+    wait_until("signals", lambda: get_json(f"http://127.0.0.1:{port}/overview")["signals"] > 50)
+    for _ in range(2):
+        raised.append(get_json(f"http://127.0.0.1:{port}/overview")["signals"])
+        page.wait_for_timeout(15_000)
+    tasks_ms = page.evaluate("window.tasks_ms")
+    per_minute = (raised[1] - raised[0]) * 4
+    longest_ms = max(tasks_ms, default=0)
+    print(f"\n{per_minute} signals a minute, {len(tasks_ms)} long tasks, {longest_ms:.0f} ms")
+    assert per_minute > 900
+    assert longest_ms < TASK_MS_MAX
+    assert 50 <= page.locator("#live li").count() <= 100
+
+
+def test_it_says_when_it_is_disconnected_and_when_it_is_back(short_demo, opened):
+    port = free_port()
+    process = short_demo(port)
+    page = opened(f"http://127.0.0.1:{port}/")
+    expect(page.locator("#state-text")).to_contain_text("Healthy")
+    process.stop()
+    alert = page.get_by_role("alert").filter(has_text="Disconnected")
+    expect(alert).to_contain_text("may be wrong by now")
+    expect(page.locator("#state-text")).to_have_text("Disconnected.")
+    short_demo(port)
+    expect(page.locator("#disconnected")).to_be_hidden()
+    expect(page.locator("#state-text")).to_contain_text("Healthy")
+    # The stream has come back by itself too.
+    expect(page.locator("#live-note")).not_to_contain_text("Trying again")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+def test_it_is_readable_in_the_dark_on_a_phone_and_by_a_screen_reader(demo, opened, scheme, width):
+    page = opened(demo, color_scheme=scheme, viewport={"width": width, "height": 812})
+    page.locator(LEAVING).first.click()
+    page.locator("#history svg").wait_for()
+    page.locator("#live li").first.wait_for()
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red = int(ground.removeprefix("rgb(").split(",")[0])
+    assert (red < 60) == (scheme == "dark"), ground
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    rules = ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]
+    report = Axe().run(page, options={"runOnly": rules})
+    assert report.violations_count == 0, report.generate_report()
+
+
+def test_a_token_is_asked_for_and_kept_for_the_tab(processor, opened, tmp_path):
+    file = tmp_path / "token"
+    file.write_text("0123456789abcdef-right")
+    one = processor({"http.token_file": str(file)})
+    page = opened(one.url)
+    page.fill("#token-text", "0123456789abcdef-wrong")
+    page.click("#token button")
+    expect(page.locator("#token-fault")).to_contain_text("not accepted")
+    page.fill("#token-text", "0123456789abcdef-right")
+    page.keyboard.press("Enter")
+    expect(page.locator("#value-rows")).to_contain_text("Nobody at the moment")
+    expect(page.locator("#token")).to_be_hidden()
+    page.reload()
+    expect(page.locator("#value-rows")).to_contain_text("Nobody at the moment")
+    assert "0123456789abcdef" not in page.content() + " ".join(page.asked)
