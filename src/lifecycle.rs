@@ -98,9 +98,14 @@ impl Lanes {
 
     /// The lanes that are not ready, and how far they are.
     pub fn waiting(&self) -> Vec<(usize, LaneState)> {
-        let state = |cell: &Cell| LaneState::of_u8(cell.state.load(Ordering::Acquire));
-        let states = self.cells.iter().map(state).enumerate();
+        let states = self.states().into_iter().enumerate();
         states.filter(|(_, state)| *state != LaneState::Ready).collect()
+    }
+
+    /// How far each lane is, by its number.
+    pub fn states(&self) -> Vec<LaneState> {
+        let state = |cell: &Cell| LaneState::of_u8(cell.state.load(Ordering::Acquire));
+        self.cells.iter().map(state).collect()
     }
 
     /// The lanes that are not alive, and how long their loops have not turned.

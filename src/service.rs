@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
+use tokio::time::MissedTickBehavior;
 use tracing::{error, info};
 
 use crate::config::{Config, Misuse};
 use crate::engine::Options;
 use crate::engine::rebuild::OnLoss;
-use crate::http::{self, Services, Token};
+use crate::http::{self, About, Services, Token};
 use crate::kafka::lane::{self, Common};
 use crate::kafka::modeller::{self, Modeller};
 use crate::kafka::topics;
@@ -29,6 +30,9 @@ use crate::record::marker::Ground;
 const LANE_SILENCE_MAX: Duration = Duration::from_mins(1);
 /// … one to drain, three to learn the outcome, one to spare.
 const LANE_SILENCE_TIMEOUTS: u32 = 5;
+
+/// From one point of the course of what moves the population to the next, before it gets coarser.
+const DRIVERS_SAMPLED: Duration = Duration::from_secs(5);
 
 /// Everything that one processor needs to run, checked and connected.
 #[derive(Debug)]
@@ -106,7 +110,14 @@ impl Service {
             self.common.options.ground.n_partitions,
             Arc::clone(&self.common.models),
         );
+        let kafka = &self.common.config.kafka;
+        let ground = &self.common.options.ground;
         let services = Services {
+            about: About {
+                instance: kafka.instance_id.clone(),
+                currency: ground.currency,
+                n_partitions: ground.n_partitions,
+            },
             metrics: Arc::clone(&self.common.metrics),
             lanes: Arc::clone(&self.lanes),
             customers: Arc::new(finder),
@@ -115,7 +126,7 @@ impl Service {
         };
         let shutdown = &self.common.shutdown;
         let server = tokio::spawn(http::serve(listener, services, shutdown.requested()));
-        let kafka = &self.common.config.kafka;
+        let sampling = tokio::spawn(sample(self.metrics(), shutdown.requested()));
         info!(
             %address,
             group = kafka.group_id,
@@ -126,6 +137,7 @@ impl Service {
         );
         let failures = tokio::task::spawn_blocking(move || self.run_lanes()).await?;
         server.await?.context("the HTTP server has failed")?;
+        sampling.await?;
         if !failures.is_empty() {
             bail!("{}", failures.join("\n"));
         }
@@ -170,5 +182,18 @@ impl Service {
         let lane = AssertUnwindSafe(|| lane::run(&self.common, number, &health));
         catch_unwind(lane)
             .unwrap_or_else(|_| Err(format!("lane `{number}` met a defect and has stopped")))
+    }
+}
+
+/// Samples until `end` what moves the population.
+async fn sample(metrics: Arc<Metrics>, end: impl Future<Output = ()>) {
+    let mut ticks = tokio::time::interval(DRIVERS_SAMPLED);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => metrics.sample_drivers(),
+            () = &mut end => return,
+        }
     }
 }

@@ -1,27 +1,35 @@
 //! How every answer looks: JSON with an `error` where there is one. Decides nothing about what is
 //! asked. Used by all handlers.
 
-use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::access::Refusal;
 
+/// What is true now is kept in no cache.
+const NOT_KEPT: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
+
 /// `{"error": message}`.
 pub(super) fn error(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({ "error": message }))).into_response()
+    error_with(status, json!({ "error": message }))
 }
 
 /// An error with further fields beside its sentence.
 pub(super) fn error_with(status: StatusCode, body: Value) -> Response {
-    (status, Json(body)).into_response()
+    (status, NOT_KEPT, Json(body)).into_response()
 }
 
-/// A document that is JSON already; customers' data is kept in no cache.
+/// An answer that holds for this moment.
+pub(super) fn json(body: &impl Serialize) -> Response {
+    (NOT_KEPT, Json(body)).into_response()
+}
+
+/// A document that is JSON already.
 pub(super) fn document(bytes: Vec<u8>) -> Response {
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
-    (headers, bytes).into_response()
+    ([(CONTENT_TYPE, "application/json")], NOT_KEPT, bytes).into_response()
 }
 
 pub(super) fn refused(refusal: &Refusal) -> Response {
@@ -43,8 +51,9 @@ pub(super) fn refused(refusal: &Refusal) -> Response {
 }
 
 pub(super) fn not_found(path: &str) -> Response {
-    let message =
-        format!("no such path `{path}`; there are /live, /ready, /metrics and /customers/{{id}}");
+    let message = format!(
+        "no such path `{path}`; there are /live, /ready, /metrics, /overview and /customers/{{id}}"
+    );
     error(StatusCode::NOT_FOUND, &message)
 }
 

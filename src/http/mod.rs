@@ -2,13 +2,14 @@
 //! never wait for Kafka or for a lane, and sends no CORS header. Wired and started by `service`.
 //!
 //! `access` who may see customers · `connection` what a connection may cost · `answer` how answers
-//! look · `probes` `/live` `/ready` `/metrics` · `customers` `/customers/{id}` ·
-//! `page` the page at `/`
+//! look · `probes` `/live` `/ready` `/metrics` · `overview` `/overview` · `customers`
+//! `/customers/{id}` · `page` the page at `/`
 
 mod access;
 mod answer;
 mod connection;
 mod customers;
+mod overview;
 mod page;
 mod probes;
 
@@ -36,13 +37,16 @@ pub use customers::{CustomerLookup, Lookup};
 
 use crate::lifecycle::Lanes;
 use crate::metrics::Metrics;
+use crate::money::Currency;
 use connection::LimitedListener;
 
 /// What the server answers from.
 pub struct Services {
-    /// Read at `/metrics`.
+    /// Who answers.
+    pub about: About,
+    /// Read at `/metrics` and `/overview`.
     pub metrics: Arc<Metrics>,
-    /// Asked at `/live` and `/ready`.
+    /// Asked at `/live`, `/ready` and `/overview`.
     pub lanes: Arc<Lanes>,
     /// Asked at `/customers/{id}`.
     pub customers: Arc<dyn CustomerLookup>,
@@ -56,6 +60,17 @@ impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Services").field("access", &self.access).finish_non_exhaustive()
     }
+}
+
+/// What a process is among its group.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// `kafka.instance_id`.
+    pub instance: String,
+    /// The currency of all amounts.
+    pub currency: Currency,
+    /// The partitions of the input topic.
+    pub n_partitions: i32,
 }
 
 /// The address cannot be listened on.
@@ -114,6 +129,7 @@ fn router(services: Services) -> Router {
         .route("/live", get(probes::live))
         .route("/ready", get(probes::ready))
         .route("/metrics", get(probes::metrics))
+        .route("/overview", get(overview::overview))
         .route("/customers/{id}", get(customers::customer))
         .route("/", get(page::index))
         .route("/page/{part}", get(page::part))

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::churn::Lifecycle;
 use crate::lifecycle::{LaneState, Shutdown};
+use crate::metrics::{Figures, Tally};
+use crate::population::{Census, Effect, Factors, Place, Share};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -62,6 +65,11 @@ fn start(token: Option<Token>, limits: Limits, silence_max: Duration) -> Server 
     let lanes = Lanes::new(1, silence_max);
     let metrics = Arc::new(Metrics::new(&crate::churn::testing::tiers()));
     let services = Services {
+        about: About {
+            instance: "shop-1".to_owned(),
+            currency: Currency::parse("USD").unwrap(),
+            n_partitions: 4,
+        },
         metrics: Arc::clone(&metrics),
         lanes: Arc::clone(&lanes),
         customers: Arc::new(Shop),
@@ -284,6 +292,58 @@ fn a_connection_kept_open_without_a_request_does_not_delay_the_shutdown() {
     server.shutdown.request();
     let ended = server.runtime.block_on(async { tokio::time::timeout(LONG, server.task).await });
     ended.expect("the server still runs").unwrap().unwrap();
+}
+
+#[test]
+fn the_overview_tells_of_partitions_population_and_drivers_and_needs_no_token() {
+    let server = start(Some(token()), Limits::default(), LONG);
+    let (running, restoring) = (server.metrics.own_partition(0), server.metrics.own_partition(3));
+    restoring.restore_from(0, 4);
+    restoring.restored_to(1, 1);
+    running.run_from(5);
+    server.metrics.input_ends(0, 8, 8);
+    let place = Place { tier: 2, lifecycle: Lifecycle::AtRisk, value_minor: 1250 };
+    let mut population = Census::default();
+    population.add(&place);
+    running.set_figures(Figures { n_customers: 1, ..Figures::default() }, &population);
+    let before = server.get("/overview").json();
+    assert_eq!((&before["ready"], before.get("last_commit_at")), (&json!(false), None));
+    assert_eq!(before["lanes"], json!([{ "lane": 0, "state": "starting" }]));
+    server.metrics.sample_drivers();
+    let mut tally = Tally::new();
+    tally.event(crate::event::Kind::ALL[0]);
+    let factors = Factors { retention: 0.5, frequency: 1.0, basket: 2500.0 };
+    tally.population(None, Some(&Share::new(2, Lifecycle::AtRisk, true, Some((1250.0, factors)))));
+    server.metrics.transaction_committed(&tally);
+    server.lanes.lane(0).set(LaneState::Ready);
+
+    let answer = server.get("/overview");
+    assert!(answer.head.contains("cache-control: no-store"), "{}", answer.head);
+    let body = answer.json();
+    let facts = json!({
+        "version": env!("CARGO_PKG_VERSION"), "instance": "shop-1", "ready": true, "stalls": [],
+        "currency": "USD", "n_partitions": 4, "events": 1, "signals": 0, "customers": 1,
+        "tiers": ["bronze", "silver", "gold"],
+    });
+    for (name, value) in facts.as_object().unwrap() {
+        assert_eq!(&body[name], value, "{name}");
+    }
+    let [own, other] = &body["partitions"].as_array().unwrap()[..] else { panic!("{body}") };
+    assert_eq!((&own["state"], &own["lag_records"]), (&json!("running"), &json!(3)));
+    assert_eq!((&own["customers"], own.get("restore")), (&json!(1), None));
+    assert_eq!((&other["state"], other.get("lag_records")), (&json!("restoring"), None));
+    assert_eq!(other["restore"]["progress_ratio"], json!(0.25));
+    let cells = body["population"].as_array().unwrap();
+    let held = json!({"segment": "gold", "lifecycle": "at_risk", "customers": 1, "clv": 12.5});
+    assert_eq!(cells.len(), 3 * Lifecycle::ALL.len());
+    assert!(cells.contains(&held), "{body}");
+    let [first, now] = &body["drivers"].as_array().unwrap()[..] else { panic!("{body}") };
+    let gained = |point: &Value| (point["up"]["new"].clone(), point["down"]["new"].clone());
+    assert_eq!(gained(first), (json!(0.0), json!(0.0)));
+    assert_eq!(gained(now), (json!(12.5), json!(0.0)));
+    assert_eq!(now["up"].as_object().unwrap().len(), Effect::ALL.len());
+    assert_eq!(now["at"], body["at"]);
+    assert!(body["last_commit_at"].as_str().unwrap() <= body["at"].as_str().unwrap(), "{body}");
 }
 
 #[test]

@@ -43,21 +43,61 @@ impl Board {
 
     /// The partitions that are being read back.
     pub(super) fn restoring(&self) -> Vec<Restoring> {
+        let partitions = self.overview().0.into_iter();
+        partitions.filter_map(|partition| partition.restore).collect()
+    }
+
+    /// How each partition fares, ascending, and the sum over all customers.
+    pub(super) fn overview(&self) -> (Vec<PartitionOverview>, Census) {
         let now_ms = now_ms();
-        let of = |(partition, reading): (&i32, &Arc<Mutex<Reading>>)| {
+        let mut population = Census::default();
+        let of = |(&partition, reading): (&i32, &Arc<Mutex<Reading>>)| {
             let reading = lock(reading);
-            (reading.state() == PartitionState::Restoring).then(|| Restoring {
-                partition: *partition,
-                progress_ratio: reading.restore_progress(),
-                eta_seconds: reading.restore_eta_seconds(now_ms),
-            })
+            population.merge(reading.population());
+            PartitionOverview::of(partition, &reading, now_ms)
         };
-        lock(&self.readings).iter().filter_map(of).collect()
+        let partitions = lock(&self.readings).iter().map(of).collect();
+        (partitions, population)
     }
 
     pub(super) fn input_ends(&self, partition: i32, stable: i64, high: i64) {
         if let Some(reading) = lock(&self.readings).get(&partition) {
             lock(reading).ends(stable, high, now_ms());
+        }
+    }
+}
+
+/// How one owned partition fares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PartitionOverview {
+    /// The input partition.
+    pub partition: i32,
+    /// Customers in the committed state.
+    pub n_customers: u64,
+    /// Readable input records that are not processed yet.
+    pub lag_records: Option<i64>,
+    /// Upper bound of the age of the oldest of them.
+    pub lag_seconds: Option<f64>,
+    /// When the partition last committed or advanced its restore, in milliseconds since 1970.
+    pub progress_ms: i64,
+    /// How far its restore is; absent while the partition is at work.
+    pub restore: Option<Restoring>,
+}
+
+impl PartitionOverview {
+    fn of(partition: i32, reading: &Reading, now_ms: i64) -> Self {
+        let restoring = || Restoring {
+            partition,
+            progress_ratio: reading.restore_progress(),
+            eta_seconds: reading.restore_eta_seconds(now_ms),
+        };
+        Self {
+            partition,
+            n_customers: reading.figures().n_customers,
+            lag_records: reading.lag_records(),
+            lag_seconds: reading.lag_ms(now_ms).map(seconds),
+            progress_ms: reading.progress_ms(),
+            restore: (reading.state() == PartitionState::Restoring).then(restoring),
         }
     }
 }
@@ -296,11 +336,11 @@ fn count(value: u64) -> f64 {
 }
 
 /// A poisoned lock still holds whole readings: each is replaced field by field by plain stores.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -103,6 +103,16 @@ impl Counters {
         self.timers_fired.inc_by(tally.n_timers_fired);
     }
 
+    /// Accepted events.
+    pub(super) fn n_events(&self) -> u64 {
+        self.events.values().iter().map(IntCounter::get).sum()
+    }
+
+    /// Signals published.
+    pub(super) fn n_signals(&self) -> u64 {
+        self.signals.values().iter().map(IntCounter::get).sum()
+    }
+
     /// The inputs consumed by committed transactions.
     pub(super) fn n_inputs(&self) -> u64 {
         let sum = |counters: &[IntCounter]| counters.iter().map(IntCounter::get).sum::<u64>();

@@ -4,18 +4,20 @@
 //! `http` (text).
 //!
 //! `label` closed label values · `tally` counts of one transaction · `counters` where they go ·
-//! `reading`, `board` the owned partitions · `population` what customers are worth · `process`
-//! memory and processor time
+//! `reading`, `board` the owned partitions · `population` what customers are worth · `overview`
+//! what a page shows of it all · `process` memory and processor time
 
 mod board;
 mod counters;
 mod label;
+mod overview;
 mod population;
 mod process;
 mod reading;
 mod tally;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::core::Collector;
@@ -25,10 +27,11 @@ use prometheus::{
 };
 
 use crate::churn::Tiers;
-use crate::population::Changes;
+use crate::population::{Changes, Course};
 
-pub use board::{PartitionGauges, Restoring};
+pub use board::{PartitionGauges, PartitionOverview, Restoring};
 pub use label::{AbortCause, FitOutcome, Phase};
+pub use overview::Overview;
 pub use reading::Figures;
 pub use tally::Tally;
 
@@ -72,6 +75,11 @@ pub struct Metrics {
     queue_depth: IntGaugeVec,
     ready: IntGauge,
     board: Arc<Board>,
+    tiers: Tiers,
+    /// When a transaction was last committed, in milliseconds since 1970; 0 before that.
+    committed_ms: AtomicI64,
+    /// What has moved the population since the process began.
+    course: Mutex<Course>,
 }
 
 impl Metrics {
@@ -138,6 +146,9 @@ impl Metrics {
             ready: ready(&registry),
             board,
             registry,
+            tiers: tiers.clone(),
+            committed_ms: AtomicI64::new(0),
+            course: Mutex::default(),
         }
     }
 
@@ -148,6 +159,7 @@ impl Metrics {
         self.transaction_events.observe(tally.n_inputs() as f64);
         self.counters.add(tally);
         self.changes.add(&tally.population);
+        self.committed_ms.store(board::now_ms(), Ordering::Relaxed);
     }
 
     /// Another model has changed what a partition's customers are worth.

@@ -45,6 +45,17 @@ impl ChangeCounters {
             }
         }
     }
+
+    /// All changes so far, by effect.
+    pub(super) fn totals(&self) -> [Change; Effect::ALL.len()] {
+        Effect::ALL.map(|effect| {
+            let sum = |direction: usize| {
+                let of_tier = |tier: &Vec<[IntCounter; 2]>| tier[effect as usize][direction].get();
+                self.by_tier.iter().map(of_tier).map(i128::from).sum()
+            };
+            Change { up_minor: sum(0), down_minor: sum(1) }
+        })
+    }
 }
 
 /// The customers and their worth, by tier and lifecycle. Every series exists from the start.

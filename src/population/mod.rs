@@ -3,13 +3,16 @@
 //! to the total exactly. Pure arithmetic on shares: it judges nobody and knows no model. `pipeline`
 //! makes the shares; `engine` and `replay` add them up, `metrics` shows the sums.
 //!
-//! `attribution` from one share to the next · `census` sums over customers and over changes
+//! `attribution` from one share to the next · `census` sums over customers and over changes ·
+//! `course` the latter over time
 
 mod attribution;
 mod census;
+mod course;
 
 pub use attribution::{Parts, attribute};
 pub use census::{Cell, Census, Change, Changes};
+pub use course::{Course, POINTS_MAX, Point};
 
 use crate::churn::Lifecycle;
 
