@@ -101,7 +101,7 @@ def test_the_page_is_light_and_shows_how_things_stand(demo, opened):
     assert len(parts) > 5 and weight < WEIGHT_BYTES_MAX
     expect(page.locator("#lag")).to_contain_text(" s")
     expect(page.locator("#commit")).to_contain_text("ago")
-    expect(page.locator("#partitions")).to_have_text("1 of 1")
+    expect(page.locator("#partitions")).to_have_text("4 of 4")
     overview = get_json(f"{demo}/overview")
     assert set(page.locator("#tiers th[scope=row]").all_inner_texts()) == set(overview["tiers"])
     expect(page.locator("#tiers td").first).to_contain_text("$")

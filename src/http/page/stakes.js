@@ -37,7 +37,7 @@ export function matrix({ population, tiers, currency }) {
             "td",
             {},
             money(clv, currency, "compact"),
-            make("small", {}, `${count(customers)} customers`),
+            make("small", {}, `${count(customers)} ${customers === 1 ? "customer" : "customers"}`),
           );
           const share = Math.round(45 * Math.sqrt(Math.max(0, clv) / most));
           const hue = ["declining", "at_risk", "lapsed"].includes(lifecycle) ? "--bad" : "--accent";
