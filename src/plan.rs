@@ -1,6 +1,8 @@
 //! From a configuration to what the pure modules work with: rules, model, pipeline. Reads the model
 //! file and nothing else. Called by `run`, `replay`, `demo` and `check`.
 
+mod shape;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,9 +12,10 @@ use anyhow::Result;
 use crate::calendar::Calendar;
 use crate::churn;
 use crate::clv::{Horizon, Model, ModelFile, RatePrior};
-use crate::config::{Config, Misuse};
+use crate::config::{Config, Misuse, ModelChoice};
 use crate::customer::Windows;
 use crate::event::Intake;
+use crate::money::Currency;
 use crate::pipeline::{Pipeline, Rules};
 
 /// The rules of a configuration. `future_skew_max_ms` is absent where events carry no time of
@@ -61,13 +64,13 @@ pub fn rules(config: &Config, future_skew_max_ms: Option<i64>) -> Result<Rules> 
 /// Reads a model file.
 ///
 /// # Errors
-/// It cannot be read, or is no such file.
+/// It cannot be read, or is no such file: all that is not.
 pub fn read_model_file(path: &Path) -> Result<ModelFile, Misuse> {
-    let name = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| Misuse(format!("the model file `{name}` cannot be read: {error}")))?;
-    toml::from_str(&text)
-        .map_err(|error| Misuse(format!("the model file `{name}` is not one: {error}")))
+    let (file, faults) = shape::parse(&read(path)?);
+    match file {
+        Some(file) if faults.is_empty() => Ok(file),
+        Some(_) | None => Err(refused(path, &faults)),
+    }
 }
 
 /// Reads a model file and checks it against the configuration.
@@ -75,19 +78,9 @@ pub fn read_model_file(path: &Path) -> Result<ModelFile, Misuse> {
 /// # Errors
 /// All that is wrong with the file, each with the remedy.
 pub fn read_model(path: &Path, config: &Config) -> Result<Arc<Model>, Misuse> {
-    let name = path.display();
-    let file = read_model_file(path)?;
-    let model = Model::from_file(file).map_err(|faults| {
-        Misuse(format!("the model file `{name}` is refused:\n{}", faults.join("\n")))
-    })?;
-    let currency = config.processing.currency;
-    if let Some(other) = model.currency().filter(|other| *other != currency) {
-        return Err(Misuse(format!(
-            "the model file `{name}` is in `{other}` and `processing.currency` is `{currency}`: \
-             give a model that was fitted to amounts in `{currency}`"
-        )));
-    }
-    Ok(Arc::new(model))
+    judge(&read(path)?, Some(config.processing.currency), None)
+        .map(Arc::new)
+        .map_err(|faults| refused(path, &faults))
 }
 
 /// The model that `model.file` names, if it names one.
@@ -96,16 +89,63 @@ pub fn read_model(path: &Path, config: &Config) -> Result<Arc<Model>, Misuse> {
 /// All that is wrong with the file, or that `model.pin` wants another one.
 pub fn configured_model(config: &Config) -> Result<Option<Arc<Model>>, Misuse> {
     let Some(path) = config.model.file.as_deref() else { return Ok(None) };
-    let model = read_model(path, config)?;
-    if let Some(pin) = config.model.pin.as_deref().filter(|pin| *pin != model.label()) {
-        return Err(Misuse(format!(
-            "the model file `{}` holds `{}` and `model.pin` is `{pin}`: name the pinned model's \
-             file, or change the pin",
-            path.display(),
-            model.label()
-        )));
+    judge(&read(path)?, Some(config.processing.currency), config.model.pin.as_deref())
+        .map(|model| Some(Arc::new(model)))
+        .map_err(|faults| refused(path, &faults))
+}
+
+/// All that is wrong with the configured model's file, for who tells it beside other faults.
+pub fn model_faults(choice: &ModelChoice, currency: Option<Currency>) -> Vec<String> {
+    let Some(path) = choice.file.as_deref() else { return Vec::new() };
+    match fs::read_to_string(path) {
+        Ok(text) => judge(&text, currency, choice.pin.as_deref()).err().unwrap_or_default(),
+        Err(error) => vec![format!("the model file cannot be read: {error}")],
     }
-    Ok(Some(model))
+}
+
+fn read(path: &Path) -> Result<String, Misuse> {
+    fs::read_to_string(path).map_err(|error| {
+        Misuse(format!("the model file `{}` cannot be read: {error}", path.display()))
+    })
+}
+
+fn refused(path: &Path, faults: &[String]) -> Misuse {
+    Misuse(format!("the model file `{}` is refused:\n{}", path.display(), faults.join("\n")))
+}
+
+/// The model, or all that is wrong with it. A currency that is not known is not compared.
+fn judge(text: &str, currency: Option<Currency>, pin: Option<&str>) -> Result<Model, Vec<String>> {
+    let (file, mut faults) = shape::parse(text);
+    let Some(file) = file else { return Err(faults) };
+    if let (Some(ours), Some(other)) = (currency, file.currency.as_deref())
+        && Currency::parse(other).is_some_and(|other| other != ours)
+    {
+        faults.push(format!(
+            "`currency` is `{other}` and `processing.currency` is `{ours}`: give a model that was \
+             fitted to amounts in `{ours}`"
+        ));
+    }
+    let label = format!("{}/{}", file.name, file.version);
+    if let Some(pin) = pin.filter(|pin| *pin != label) {
+        faults.push(format!(
+            "it holds `{label}` and `model.pin` is `{pin}`: name the pinned model's file, or \
+             change the pin"
+        ));
+    }
+    match Model::from_file(file) {
+        Ok(model) if faults.is_empty() => Ok(model),
+        Ok(_) => Err(faults),
+        Err(values) => {
+            // What is not there or of another kind has been said.
+            let is_said = |value: &String| {
+                let key = value.split('`').nth(1);
+                faults.iter().any(|fault| key.is_some() && fault.split('`').nth(1) == key)
+            };
+            let values: Vec<String> = values.into_iter().filter(|it| !is_said(it)).collect();
+            faults.extend(values);
+            Err(faults)
+        }
+    }
 }
 
 /// What makes the pipelines of a process: each thread that scores has its own.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lifetide::churn::Cause;
 use lifetide::clv::{Model, ModelFile, SeasonIndex};
-use lifetide::config::{self, Purpose, Sources};
+use lifetide::config::{self, Sources};
 use lifetide::event::{Body, Event};
 use lifetide::money::Amount;
 use lifetide::pipeline::{Pipeline, Rules};
@@ -32,14 +32,7 @@ const SPAN_DAYS: i64 = 14_610;
 const SILENCES_DAYS: [i64; 8] = [0, 1, 6, 45, 400, 1500, 8000, SPAN_DAYS];
 
 fn rules() -> Arc<Rules> {
-    let config = config::load(&Sources {
-        file: None,
-        environment: Vec::new(),
-        sets: &[],
-        host: None,
-        check_client: |_, _| Ok(()),
-        purpose: Purpose::Offline,
-    });
+    let config = config::load(&Sources::only(&[]));
     Arc::new(plan::rules(&config.unwrap(), None).unwrap())
 }
 

@@ -24,7 +24,7 @@ pub mod simulate;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,10 +33,11 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli;
-use crate::config::{self, Config, ConfigFaults, File, NEAR_PREFIX, Purpose, Sources};
+use crate::config::{Config, ConfigFaults, File, NEAR_PREFIX, Purpose, Sources};
 use crate::kafka::admin;
 use crate::kafka::placement::Partitioner;
 use crate::lifecycle::Shutdown;
+use crate::plan::model_faults;
 
 pub use crate::config::Misuse;
 
@@ -121,6 +122,16 @@ fn progress(length: u64, template: &str) -> ProgressBar {
 /// # Errors
 /// [`ConfigFaults`] with all that is wrong, or [`Misuse`] where a layer cannot be read at all.
 pub fn load_config(path: Option<&Path>, sets: &[String], purpose: Purpose) -> Result<Config> {
+    with_sources(path, sets, purpose, |sources| Ok(crate::config::load(sources)?))
+}
+
+/// Reads the layers of the configuration from this process's world, for `use_them`.
+fn with_sources<T>(
+    path: Option<&Path>,
+    sets: &[String],
+    purpose: Purpose,
+    use_them: impl FnOnce(&Sources<'_>) -> Result<T>,
+) -> Result<T> {
     let unreadable =
         |name: &str, why: &str| Misuse(format!("the configuration `{name}` cannot be read: {why}"));
     let file = match path {
@@ -141,15 +152,23 @@ pub fn load_config(path: Option<&Path>, sets: &[String], purpose: Purpose) -> Re
         }
     }
     let host = host_name();
-    let config = config::load(&Sources {
+    use_them(&Sources {
         file: file.as_ref().map(|(name, text)| File { name, text }),
         environment,
         sets,
         host: host.as_deref(),
         check_client: admin::check_setting,
+        read_file: read_start,
+        model_faults,
         purpose,
-    })?;
-    Ok(config)
+    })
+}
+
+/// The first bytes of a file.
+fn read_start(path: &Path, n_bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(n_bytes_max as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// What is written, the first `n_written` of the options, must be no other file of the call: a
@@ -245,5 +264,16 @@ mod tests {
         let sets = ["kafka.client.linger.msec=5".to_owned()];
         let error = load_config(Some(&path), &sets, Purpose::Cluster).unwrap_err().to_string();
         assert!(error.starts_with("`kafka.client.linger.msec` is `***` (from `--set`)"), "{error}");
+        assert!(error.ends_with("did you mean `linger.ms`?"), "{error}");
+    }
+
+    #[test]
+    fn every_setting_that_may_be_meant_is_one_of_librdkafkas() {
+        for name in crate::config::COMMON_SETTINGS {
+            let known = admin::check_setting(name, "");
+            let is_unknown = |error: &String| error.contains("No such configuration property");
+            assert!(!known.as_ref().is_err_and(is_unknown), "{name}: {known:?}");
+        }
+        assert!(admin::check_setting("no.such", "").unwrap_err().contains("No such"));
     }
 }

@@ -3,6 +3,9 @@
 //! are masked before they get here. Made by the other files of `config`, printed by `commands`.
 
 use std::fmt;
+use std::path::Path;
+
+use super::client::set_by_file;
 
 /// The layer from which a value came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,18 +47,26 @@ pub struct Fault {
 impl Fault {
     /// A fault of the key. Its value is masked if it may be a secret.
     pub fn new(key: &str, value: &str, origin: Origin, remedy: impl Into<String>) -> Self {
-        let value = if is_masked(key) && !value.is_empty() { MASK } else { value };
+        let is_hidden = is_masked(key) && !value.is_empty() && !is_shown_path(key, value);
+        let value = if is_hidden { MASK } else { value };
         Self { key: key.to_owned(), value: value.to_owned(), origin, remedy: remedy.into() }
+    }
+}
+
+impl Fault {
+    /// What is so, without what to do about it.
+    pub fn what(&self) -> String {
+        let Self { key, value, origin, .. } = self;
+        if value.is_empty() && *origin == Origin::Default {
+            return format!("`{key}` is not set");
+        }
+        format!("`{key}` is `{value}` ({origin})")
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, value, origin, remedy } = self;
-        if value.is_empty() && *origin == Origin::Default {
-            return write!(f, "`{key}` is not set: {remedy}");
-        }
-        write!(f, "`{key}` is `{value}` ({origin}): {remedy}")
+        write!(f, "{}: {}", self.what(), self.remedy)
     }
 }
 
@@ -117,11 +128,18 @@ pub(super) fn is_masked(key: &str) -> bool {
     }
 }
 
+/// Whether the value at the key is the path of a file, which is no secret as what it holds may be.
+/// What is no path may be the secret itself, put there by mistake.
+fn is_shown_path(key: &str, value: &str) -> bool {
+    let name = key.strip_prefix(CLIENT_TABLE).and_then(|name| name.strip_prefix('.'));
+    name.and_then(set_by_file).is_some() && Path::new(value).is_absolute()
+}
+
 /// Stands where a secret would be printed.
 pub(super) const MASK: &str = "***";
 
 /// Whether a key of this name may hold a password, a private key or a token.
-pub(super) fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key != "http.token_file"
         && ["password", "secret", "key", "token", "jaas", "oauthbearer.config", "pem"]
@@ -145,6 +163,32 @@ pub(super) fn nearest<'a>(
         .filter(|(n_edits, _)| *n_edits <= 2 + wrong.len() / 8)
         .min()
         .map(|(_, candidate)| candidate)
+}
+
+/// The candidate that was most likely meant by `wrong` as a whole, whatever its case.
+pub(crate) fn nearest_word<'a>(
+    wrong: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let lower = wrong.to_lowercase();
+    let n_edits_max = 1 + wrong.len() / 4;
+    candidates
+        .into_iter()
+        .map(|candidate| (edit_distance(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(n_edits, _)| *n_edits <= n_edits_max)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// The rule of a key that takes one of these words, and which was likely meant.
+pub(super) fn one_of(given: &str, choices: &[&str]) -> String {
+    let (last, others) = choices.split_last().unwrap_or((&"", &[]));
+    let others: Vec<String> = others.iter().map(|choice| format!("`{choice}`")).collect();
+    let rule = format!("must be {} or `{last}`", others.join(", "));
+    match nearest_word(given, choices.iter().copied()) {
+        Some(meant) => format!("{rule}; did you mean `{meant}`?"),
+        None => rule,
+    }
 }
 
 /// Levenshtein's distance: how many letters to insert, delete or replace.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Sources;
+use super::client::{FILE_SUFFIX, set_by_file};
 use super::faults::{Fault, Origin};
 
 /// What every environment variable of Lifetide's begins with. The two underscores keep it apart
@@ -25,7 +26,7 @@ pub(super) fn is_table(key: &str) -> bool {
 }
 
 /// One value with its origin.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) value: toml::Value,
     /// The text as it stood in the environment or in `--set`, for keys that take any text.
@@ -105,6 +106,7 @@ impl Layers {
 
     fn put(&mut self, key: String, value: toml::Value, raw: Option<&str>, origin: &Origin) {
         let toml::Value::Table(table) = value else {
+            self.drop_weaker_form(&key, origin);
             let entry = Entry { value, raw: raw.map(str::to_owned), origin: origin.clone() };
             self.entries.insert(key, entry);
             return;
@@ -117,6 +119,34 @@ impl Layers {
             self.put(format!("{key}.{name}"), value, None, origin);
         }
     }
+
+    /// A setting that a weaker layer gives by a file gives way to its value here, and the other way
+    /// round. In one layer both stay, and are found to be two.
+    fn drop_weaker_form(&mut self, key: &str, origin: &Origin) {
+        let Some(name) = key.strip_prefix("kafka.client.") else { return };
+        let other = match set_by_file(name) {
+            Some(setting) => format!("kafka.client.{setting}"),
+            None => format!("{key}{FILE_SUFFIX}"),
+        };
+        let is_weaker = |entry: &Entry| !is_same_layer(&entry.origin, origin);
+        if self.entries.get(&other).is_some_and(is_weaker) {
+            self.entries.remove(&other);
+        }
+    }
+}
+
+/// Whether two values stand in one layer, where neither is stronger.
+fn is_same_layer(one: &Origin, other: &Origin) -> bool {
+    std::mem::discriminant(one) == std::mem::discriminant(other)
+}
+
+/// The variable of a key.
+pub(super) fn variable_of(key: &str) -> String {
+    let path = match key.strip_prefix("kafka.client.") {
+        Some(name) => format!("kafka__client__{}", name.replace('.', "_")),
+        None => key.replace('.', "__"),
+    };
+    ENVIRONMENT_PREFIX.to_owned() + &path.to_ascii_uppercase()
 }
 
 /// The name to write instead of this variable, if it is a key of ours but for its underscores: one
@@ -132,8 +162,7 @@ pub(super) fn variable_meant<'a>(
         Some(table) => format!("{table}.{}", flat.get(table.len() + 1..)?),
         None => known.find(|key| key.replace('.', "_") == flat)?.to_owned(),
     };
-    let variable = key.replace('.', "__").to_ascii_uppercase();
-    Some(ENVIRONMENT_PREFIX.to_owned() + &variable)
+    Some(variable_of(&key))
 }
 
 /// `KAFKA__BROKERS` as `kafka.brokers`. librdkafka's own names have dots, which a variable cannot:

@@ -6,19 +6,30 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `sources` | what is passed in from outside |
 //! | `layers` | file, environment and `--set` as flat keys with their origins |
 //! | `read` | typed reading that keeps every fault |
 //! | `sections` | each key with its default and range |
+//! | `client` | librdkafka's settings, also those that stand in a file of their own |
 //! | `rules` | what must hold between keys |
 //! | `faults` | what is wrong, where it came from, what to do; masking of secrets |
+//! | `hints` `unknown` | what was likely meant by a wrong value, by a wrong key |
+//! | `effective` | every key with its value and origin, to be written out again |
 
+mod client;
+pub mod effective;
 mod faults;
+mod hints;
 mod layers;
+#[cfg(test)]
+mod mistakes;
 mod read;
 mod rules;
 mod sections;
+mod sources;
 #[cfg(test)]
 mod tests;
+mod unknown;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,11 +41,13 @@ use jiff::tz::TimeZone;
 use crate::churn::Tier;
 use crate::money::{Currency, Rates};
 
-pub(crate) use faults::edit_distance;
+pub use client::{COMMON_SETTINGS, SETTING_FILE_BYTES_MAX};
 pub use faults::{ConfigFaults, Fault, Misuse, Origin};
+pub(crate) use faults::{edit_distance, is_secret, nearest_word};
 pub use layers::NEAR_PREFIX;
+pub use sources::{File, Purpose, Sources};
 
-use layers::Layers;
+use layers::{Entry, Layers};
 use read::Reader;
 
 /// The whole configuration, valid.
@@ -83,8 +96,10 @@ pub struct Kafka {
     pub changelog_topic: String,
     /// New models are announced here.
     pub models_topic: String,
-    /// `[kafka.client]`: librdkafka's own settings.
+    /// `[kafka.client]`: librdkafka's own settings, with what their files hold.
     pub client: ClientSettings,
+    /// The files from which settings came, by setting.
+    pub client_files: BTreeMap<String, PathBuf>,
 }
 
 impl Kafka {
@@ -114,7 +129,7 @@ pub struct ClientSettings(pub BTreeMap<String, String>);
 impl fmt::Debug for ClientSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |(name, value): (&String, &String)| {
-            let value = if faults::is_secret(name) { faults::MASK } else { value.as_str() };
+            let value = if is_secret(name) { faults::MASK } else { value.as_str() };
             (name.clone(), value.to_owned())
         };
         f.debug_map().entries(self.0.iter().map(shown)).finish()
@@ -229,57 +244,38 @@ pub struct Http {
     pub token_file: Option<PathBuf>,
 }
 
-/// What the configuration is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// A cluster is needed, and an identity in it: `run` and `check`.
-    Cluster,
-    /// No cluster is needed: `replay`, `demo`.
-    Offline,
-}
-
-/// A configuration file that has been read.
-#[derive(Clone, Copy, Debug)]
-pub struct File<'a> {
-    /// Its name, for messages.
-    pub name: &'a str,
-    /// Its text.
-    pub text: &'a str,
-}
-
-/// Where values come from, weakest first.
-#[derive(Clone, Debug)]
-pub struct Sources<'a> {
-    /// The file, if there is one.
-    pub file: Option<File<'a>>,
-    /// Environment variables. Those that begin with `LIFETIDE__` are keys; one that names a key
-    /// with fewer underscores is a fault; all others are ignored.
-    pub environment: Vec<(String, String)>,
-    /// `section.key=value` arguments; the last one of a key counts.
-    pub sets: &'a [String],
-    /// The host's name, part of the default instance id; `None` if it cannot be told.
-    pub host: Option<&'a str>,
-    /// Whether librdkafka knows a setting and takes the value; else what it says.
-    pub check_client: fn(name: &str, value: &str) -> Result<(), String>,
-    /// What the configuration is for.
-    pub purpose: Purpose,
-}
-
 /// Reads the layers and checks every rule.
 ///
 /// # Errors
 /// All that is wrong, at once.
 pub fn load(sources: &Sources<'_>) -> Result<Config, ConfigFaults> {
+    Ok(read_all(sources)?.0)
+}
+
+fn read_all(sources: &Sources<'_>) -> Result<(Config, BTreeMap<String, Entry>), ConfigFaults> {
     let layers = Layers::from_sources(sources);
     if layers.is_broken {
         return Err(ConfigFaults(layers.faults));
     }
-    let (config, reader) = read_all(layers, sources);
-    let faults = reader.finish();
-    if faults.is_empty() { Ok(config) } else { Err(ConfigFaults(faults)) }
+    let (config, reader) = interpret(layers, sources);
+    let (mut faults, entries) = reader.finish();
+    if faults.is_empty() {
+        return Ok((config, entries));
+    }
+    if let (Some(file), Some(entry)) = (&config.model.file, entries.get("model.file")) {
+        let has_fault = |key: &str| faults.iter().any(|fault| fault.key == key);
+        let currency = (!has_fault("processing.currency")).then_some(config.processing.currency);
+        let name = file.display().to_string();
+        faults.extend(
+            (sources.model_faults)(&config.model, currency)
+                .into_iter()
+                .map(|remedy| Fault::new("model.file", &name, entry.origin.clone(), remedy)),
+        );
+    }
+    Err(ConfigFaults(faults))
 }
 
-fn read_all(layers: Layers, sources: &Sources<'_>) -> (Config, Reader) {
+fn interpret(layers: Layers, sources: &Sources<'_>) -> (Config, Reader) {
     let mut reader = Reader::new(layers);
     let config = sections::read(&mut reader, sources);
     rules::check(&config, &mut reader, sources.purpose);

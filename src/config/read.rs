@@ -6,8 +6,9 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::faults::{Fault, Origin, nearest};
+use super::faults::{Fault, Origin};
 use super::layers::{Entry, FREE_TABLES, Layers, is_table, variable_meant};
+use super::unknown;
 
 /// Reads values out of the layers and remembers which keys exist and what was wrong.
 pub(super) struct Reader {
@@ -43,7 +44,7 @@ impl Reader {
     pub(super) fn table<T>(
         &mut self,
         table: &'static str,
-        read: impl Fn(&str, &Entry) -> Result<T, String>,
+        mut read: impl FnMut(&str, &Entry) -> Result<T, String>,
     ) -> Vec<(String, T)> {
         self.known.insert(table);
         let inside = format!("{table}.");
@@ -85,8 +86,8 @@ impl Reader {
         self.faults.iter().any(|fault| fault.key.starts_with(table))
     }
 
-    /// All faults, those of keys that nobody asked for included.
-    pub(super) fn finish(mut self) -> Vec<Fault> {
+    /// All faults, those of keys that nobody asked for included, and the values by key.
+    pub(super) fn finish(mut self) -> (Vec<Fault>, BTreeMap<String, Entry>) {
         let in_free_table = |key: &str| {
             FREE_TABLES
                 .iter()
@@ -96,16 +97,10 @@ impl Reader {
             if (self.known.contains(key.as_str()) && !is_table(key)) || in_free_table(key) {
                 continue;
             }
-            let remedy = if is_table(key) {
-                format!("`{key}` is a table; set keys inside it")
-            } else if let Some(meant) = nearest(key, self.known.iter().copied()) {
-                format!("no such key; did you mean `{meant}`?")
-            } else {
-                "no such key; `config/lifetide.toml` lists them all".to_owned()
-            };
+            let remedy = unknown::remedy(key, &entry.origin, &self.known);
             self.faults.push(Fault::new(key, &entry.text(), entry.origin.clone(), remedy));
         }
-        self.faults
+        (self.faults, self.entries)
     }
 
     /// Notes variables of the environment that nearly are ours, once all keys were asked for.
@@ -131,6 +126,10 @@ impl Entry {
     pub(super) fn text(&self) -> String {
         match (&self.value, &self.raw) {
             (toml::Value::String(text), _) | (_, Some(text)) => text.clone(),
+            // Whoever gives tables where none belong may have a password in one.
+            (toml::Value::Array(items), _) if items.iter().any(toml::Value::is_table) => {
+                "[…]".to_owned()
+            }
             (value, None) => value.to_string(),
         }
     }
@@ -159,7 +158,32 @@ impl Entry {
 
     /// `true` or `false`.
     pub(super) fn flag(&self) -> Result<bool, String> {
-        self.value.as_bool().ok_or_else(|| "must be `true` or `false`".to_owned())
+        self.value.as_bool().ok_or_else(|| {
+            let rule = "must be `true` or `false`";
+            match self.value.as_str().map(str::to_ascii_lowercase).as_deref() {
+                Some("true" | "false") => format!("{rule}, without quotes"),
+                Some("yes" | "on" | "y") => format!("{rule}; did you mean `true`?"),
+                Some("no" | "off" | "n") => format!("{rule}; did you mean `false`?"),
+                _ => rule.to_owned(),
+            }
+        })
+    }
+
+    /// What a text that should be a number has beside it, to end a rule with.
+    fn beside_number(&self) -> &'static str {
+        let Some(text) = self.value.as_str().map(str::trim) else { return "" };
+        let unit = text.trim_start_matches(|letter: char| {
+            letter.is_ascii_digit() || matches!(letter, '.' | '-' | '+' | '_')
+        });
+        if text.parse::<f64>().is_ok_and(f64::is_finite) {
+            ", without quotes"
+        } else if text.replacen(',', ".", 1).parse::<f64>().is_ok() {
+            ", with a point before the decimals"
+        } else if unit.len() < text.len() && unit.trim().chars().all(char::is_alphabetic) {
+            ", without a unit: the key has it"
+        } else {
+            ""
+        }
     }
 
     /// A whole number of the range.
@@ -169,7 +193,8 @@ impl Entry {
     {
         let value = self.value.as_integer().and_then(|value| T::try_from(value).ok());
         value.filter(|value| range.contains(value)).ok_or_else(|| {
-            format!("must be a whole number from `{}` to `{}`", range.start(), range.end())
+            let beside = self.beside_number();
+            format!("must be a whole number from `{}` to `{}`{beside}", range.start(), range.end())
         })
     }
 
@@ -185,7 +210,10 @@ impl Entry {
             | toml::Value::Array(_)
             | toml::Value::Table(_) => None,
         };
-        value.filter(|value| holds(*value)).ok_or_else(|| format!("must be a number {rule}"))
+        let beside = self.beside_number();
+        value
+            .filter(|value| holds(*value))
+            .ok_or_else(|| format!("must be a number {rule}{beside}"))
     }
 
     /// The digits of a decimal string or of a number.

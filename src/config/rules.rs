@@ -1,5 +1,4 @@
-//! What must hold between keys, and which of librdkafka's settings are not the user's to change.
-//! Called by `config::load` after every key has been read.
+//! What must hold between keys. Called by `config::load` after every key has been read.
 
 use super::read::Reader;
 use super::{Config, Kafka, Purpose};
@@ -110,44 +109,4 @@ fn tiers(config: &Config, reader: &mut Reader) {
         let remedy = format!("tier `{}` begins there too; each needs its own bound", pair[0].name);
         reader.fault(&format!("segments.tiers.{}", pair[1].name), "", remedy);
     }
-}
-
-/// Why a setting of librdkafka's may not be given, and what to use instead; `None` if it may.
-pub(super) fn refused_client_setting(name: &str) -> Option<&'static str> {
-    let remedy = match name {
-        "bootstrap.servers" | "metadata.broker.list" => "set `kafka.brokers` instead",
-        "group.id" => "set `kafka.group_id` instead",
-        "group.instance.id" => {
-            "it is `kafka.instance_id` and the lane; set `kafka.instance_id`, or turn \
-             `kafka.static_membership` off"
-        }
-        "session.timeout.ms" => "set `kafka.session_timeout_ms` instead",
-        "transactional.id" => {
-            "it is made of `kafka.group_id`, `kafka.instance_id` and the lane; set those"
-        }
-        "transaction.timeout.ms" => "set `kafka.transaction_timeout_ms` instead",
-        "enable.auto.commit" | "auto.commit.enable" | "enable.auto.offset.store" => {
-            "offsets are committed within the transaction only; leave it out"
-        }
-        "auto.offset.reset" => {
-            "a new group starts at the oldest record; set `churn.signals_from` so that old ones \
-             raise no signals, and leave it out"
-        }
-        "isolation.level" => {
-            "events are read committed, or aborted ones would be counted; leave it out"
-        }
-        "enable.idempotence" | "acks" | "request.required.acks" => {
-            "transactions need idempotence and all acknowledgements; leave it out"
-        }
-        "group.protocol" | "partition.assignment.strategy" => {
-            "partitions move by cooperative-sticky assignment of the classic protocol; leave it out"
-        }
-        "client.rack" => {
-            "ends are asked of leaders, and a follower that lags would report earlier ones; leave \
-             it out"
-        }
-        "enable.partition.eof" => "each client sets what it needs of it; leave it out",
-        _ => return None,
-    };
-    Some(remedy)
 }

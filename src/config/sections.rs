@@ -8,13 +8,13 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
-use super::faults::{MASK, is_masked};
+use super::client;
+use super::faults::one_of;
+use super::hints;
 use super::layers::Entry;
 use super::read::{Reader, plain_name};
-use super::rules::refused_client_setting;
 use super::{
-    Churn, ClientSettings, Config, Emit, Http, Kafka, ModelChoice, Processing, Purpose, Segments,
-    Sources,
+    Churn, Config, Emit, Http, Kafka, ModelChoice, Processing, Purpose, Segments, Sources,
 };
 use crate::churn::Tier;
 use crate::money::{Currency, Rates, parse_minor};
@@ -55,6 +55,7 @@ fn kafka(reader: &mut Reader, sources: &Sources<'_>, port: u16) -> Kafka {
     let dlq_topic = topic("kafka.dlq_topic", "checkout.events.dlq");
     let changelog_topic = topic("kafka.changelog_topic", "lifetide.changelog");
     let models_topic = topic("kafka.models_topic", "lifetide.models");
+    let (client, client_files) = client::read(reader, sources);
     Kafka {
         brokers: brokers(reader, sources.purpose),
         group_id: reader.take("kafka.group_id", "lifetide".to_owned(), id),
@@ -72,22 +73,20 @@ fn kafka(reader: &mut Reader, sources: &Sources<'_>, port: u16) -> Kafka {
         dlq_topic,
         changelog_topic,
         models_topic,
-        client: client(reader, sources.check_client),
+        client,
+        client_files,
     }
 }
 
 fn brokers(reader: &mut Reader, purpose: Purpose) -> String {
     let brokers = reader.take("kafka.brokers", None, |entry| {
+        if let Some(list) = hints::joined(&entry.value) {
+            return Err(format!("must be one string, as in `{list}`"));
+        }
         let brokers = entry.string()?;
-        let has_port = |broker: &str| {
-            broker.rsplit_once(':').is_some_and(|(host, port)| {
-                !host.is_empty() && !host.contains(' ') && port.parse::<u16>().is_ok()
-            })
-        };
-        if brokers.split(',').map(str::trim).all(has_port) {
-            Ok(Some(brokers))
-        } else {
-            Err("must be `host:port`, several separated by commas".to_owned())
+        match brokers.split(',').map(str::trim).find_map(hints::broker_fault) {
+            None => Ok(Some(brokers)),
+            Some(fault) => Err(format!("must be `host:port`, several separated by commas{fault}")),
         }
     });
     if brokers.is_none() && purpose == Purpose::Cluster && !reader.has_entry("kafka.brokers") {
@@ -118,27 +117,6 @@ fn instance_id(reader: &mut Reader, sources: &Sources<'_>, port: u16) -> String 
     })
 }
 
-fn client(reader: &mut Reader, check: fn(&str, &str) -> Result<(), String>) -> ClientSettings {
-    let settings = reader.table("kafka.client", |name, entry| {
-        if let Some(remedy) = refused_client_setting(name) {
-            return Err(remedy.to_owned());
-        }
-        if entry.value.is_array() && entry.raw.is_none() {
-            return Err("must be a string, a number or a boolean".to_owned());
-        }
-        let value = entry.text();
-        match check(name, &value) {
-            Ok(()) => Ok(value),
-            // librdkafka quotes the value that it refuses, and it may be a secret.
-            Err(reason) if value.is_empty() || !is_masked(&format!("kafka.client.{name}")) => {
-                Err(reason)
-            }
-            Err(reason) => Err(reason.replace(&value, MASK)),
-        }
-    });
-    ClientSettings(settings.into_iter().collect())
-}
-
 fn processing(reader: &mut Reader) -> Processing {
     let us_dollar = Currency::parse("USD").expect("`USD` is three capital letters");
     let rates = reader.table("processing.rates", rate).into_iter().map(|(_, rate)| rate);
@@ -154,16 +132,13 @@ fn processing(reader: &mut Reader) -> Processing {
         emit: reader.take("processing.emit", Emit::Commit, |entry| match &*entry.string()? {
             "commit" => Ok(Emit::Commit),
             "event" => Ok(Emit::Event),
-            _ => Err("must be `commit` or `event`".to_owned()),
+            other => Err(one_of(other, &["commit", "event"])),
         }),
         currency: reader.take("processing.currency", us_dollar, |entry| currency(&entry.string()?)),
         rates: Rates(rates.collect()),
         time_zone: reader.take("processing.time_zone", TimeZone::UTC, |entry| {
-            TimeZone::get(&entry.string()?).map_err(|_| {
-                "not a time zone this host knows; write a name of the IANA database such as \
-                 `Europe/Berlin`, and install `tzdata` if it should be known"
-                    .to_owned()
-            })
+            let name = entry.string()?;
+            TimeZone::get(&name).map_err(|_| hints::time_zone(&name))
         }),
         refund_window_days: reader
             .take("processing.refund_window_days", 180, |entry| entry.whole(0..=1_000)),
@@ -188,8 +163,7 @@ fn processing(reader: &mut Reader) -> Processing {
 }
 
 fn currency(code: &str) -> Result<Currency, String> {
-    Currency::parse(code)
-        .ok_or_else(|| "must be an ISO 4217 code of three capital letters, as in `EUR`".to_owned())
+    Currency::parse(code).ok_or_else(|| hints::currency(code))
 }
 
 fn rate(code: &str, entry: &Entry) -> Result<(Currency, Decimal), String> {
@@ -300,9 +274,8 @@ fn segments(reader: &mut Reader, currency: Currency) -> Segments {
 fn http(reader: &mut Reader) -> Http {
     Http {
         listen: reader.take("http.listen", SocketAddr::from(([127, 0, 0, 1], 9464)), |entry| {
-            entry.string()?.parse().map_err(|_| {
-                "must be an address and a port, as in `127.0.0.1:9464` or `0.0.0.0:9464`".to_owned()
-            })
+            let text = entry.string()?;
+            text.parse().map_err(|_| hints::listen(&text))
         }),
         token_file: reader.take("http.token_file", None, Entry::path),
     }

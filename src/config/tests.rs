@@ -4,19 +4,22 @@ use super::*;
 
 const REFERENCE: &str = include_str!("../../config/lifetide.toml");
 
-fn sources<'a>(text: &'a str, environment: &[(&str, &str)], sets: &'a [String]) -> Sources<'a> {
+pub(super) fn sources<'a>(
+    text: &'a str,
+    environment: &[(&str, &str)],
+    sets: &'a [String],
+) -> Sources<'a> {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Sources {
         file: Some(File { name: "test.toml", text }),
         environment: environment.iter().map(owned).collect(),
-        sets,
         host: Some("shop-1"),
         check_client: |name, value| match name {
             "no.such" => Err("unknown".to_owned()),
             "log.queue" => Err(format!("`{value}` is neither true nor false")),
             _ => Ok(()),
         },
-        purpose: Purpose::Offline,
+        ..Sources::only(sets)
     }
 }
 
@@ -40,9 +43,9 @@ fn check(set: &str, expect: &str) {
 #[test]
 fn the_reference_file_shows_every_key_with_its_default() {
     let sources = sources(REFERENCE, &[], &[]);
-    let (config, reader) = read_all(Layers::from_sources(&sources), &sources);
+    let (config, reader) = interpret(Layers::from_sources(&sources), &sources);
     let known = reader.known().clone();
-    assert_eq!(reader.finish(), []);
+    assert_eq!(reader.finish().0, []);
     assert_eq!(config, load_file("").unwrap());
     let table: toml::Table = REFERENCE.parse().unwrap();
     for key in known {

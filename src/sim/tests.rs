@@ -1,19 +1,11 @@
 //! Fixed seeds, each a run of its own.
 
 use super::*;
-use crate::config::{Purpose, Sources, load};
+use crate::config::{Sources, load};
 
 fn plan() -> Plan {
     let sets = SETTINGS.map(str::to_owned);
-    let sources = Sources {
-        file: None,
-        environment: Vec::new(),
-        sets: &sets,
-        host: None,
-        check_client: |_, _| Ok(()),
-        purpose: Purpose::Offline,
-    };
-    Plan::new(&load(&sources).unwrap(), None).unwrap()
+    Plan::new(&load(&Sources::only(&sets)).unwrap(), None).unwrap()
 }
 
 #[test]

@@ -18,10 +18,9 @@ use super::Outcome;
 use crate::calendar::Calendar;
 use crate::cli;
 use crate::clv::{Model, ModelFile};
-use crate::config::{self, Config, Purpose, Sources};
+use crate::config::{self, Config, Sources};
 use crate::demo::shop::{Change, Planted, Settings, Shop};
 use crate::engine::rebuild::OnLoss;
-use crate::kafka::admin;
 use crate::kafka::embedded::Broker;
 use crate::lifecycle::Shutdown;
 use crate::plan::Plan;
@@ -115,14 +114,7 @@ fn configuration(brokers: &str, listen: SocketAddr) -> Result<Config> {
         // Time is the shop's alone: the same seed raises the same signals at any speed.
         "processing.idle_lag_s=-1".to_owned(),
     ];
-    Ok(config::load(&Sources {
-        file: None,
-        environment: Vec::new(),
-        sets: &sets,
-        host: None,
-        check_client: admin::check_setting,
-        purpose: Purpose::Offline,
-    })?)
+    Ok(config::load(&Sources::only(&sets))?)
 }
 
 fn model() -> Result<Arc<Model>> {
