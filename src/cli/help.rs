@@ -83,6 +83,11 @@ pub(super) const CHECK_EXAMPLES: &str = "\
 Examples:
   lifetide check --config lifetide.toml
   lifetide check --config lifetide.toml --create-topics --partitions 24
+  lifetide check --config lifetide.toml --format json
+      the same findings with `schema` `lifetide.check/1`, for programs
+
+Topics that exist, their settings and their committed records stay as they are. NO_COLOR=1 takes the
+colours off a terminal.
 
 Exit codes:
   0   nothing is wrong, or warnings only

@@ -186,6 +186,18 @@ pub struct Check {
         value_parser = clap::value_parser!(i32).range(1..=100_000)
     )]
     pub partitions: i32,
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// For whom something is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One JSON document, for programs
+    Json,
 }
 
 /// Arguments of `repartition`.

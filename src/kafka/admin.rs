@@ -1,6 +1,7 @@
 //! Questions to the brokers, and the creation of topics: one call, one answer, no judgement. What
 //! the answers mean is decided in `commands::check`; the other commands call `check_setting` only.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use super::refusal::{Remark, Remarked};
 use crate::config::Kafka;
 
 /// How long one question may wait for its answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The shortest wait while polling for an answer.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How many waiting errors of connections are read after a failed answer.
@@ -54,7 +55,7 @@ pub struct Topic {
 
 /// One client that asks what there is.
 pub struct Asker {
-    consumer: BaseConsumer<Remark>,
+    pub(super) consumer: BaseConsumer<Remark>,
     remark: Remark,
     brokers: String,
 }
@@ -99,7 +100,7 @@ impl Asker {
     /// # Errors
     /// No broker answers.
     pub fn n_brokers(&self, topic: &str) -> Result<usize, Refusal> {
-        Ok(self.metadata(topic)?.brokers().len())
+        Ok(self.metadata(Some(topic))?.brokers().len())
     }
 
     /// The topic if it exists. Creates nothing.
@@ -115,7 +116,7 @@ impl Asker {
         &self,
         name: &str,
     ) -> Result<Result<Option<Topic>, RDKafkaErrorCode>, Refusal> {
-        let metadata = self.metadata(name)?;
+        let metadata = self.metadata(Some(name))?;
         let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
             return Ok(Ok(None));
         };
@@ -135,8 +136,18 @@ impl Asker {
         })))
     }
 
-    fn metadata(&self, topic: &str) -> Result<Metadata, Refusal> {
-        self.consumer.fetch_metadata(Some(topic), ANSWER_TIMEOUT).map_err(|error| {
+    /// Every topic that may be described, with its partition count.
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub fn topics(&self) -> Result<Vec<(String, usize)>, Refusal> {
+        let metadata = self.metadata(None)?;
+        let described = metadata.topics().iter().filter(|topic| topic.error().is_none());
+        Ok(described.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())
+    }
+
+    fn metadata(&self, topic: Option<&str>) -> Result<Metadata, Refusal> {
+        self.consumer.fetch_metadata(topic, ANSWER_TIMEOUT).map_err(|error| {
             let refusal = self.refusal(&error);
             if refusal.remedy.is_some() {
                 return refusal;
@@ -150,7 +161,7 @@ impl Asker {
         })
     }
 
-    fn refusal(&self, error: &KafkaError) -> Refusal {
+    pub(super) fn refusal(&self, error: &KafkaError) -> Refusal {
         // Errors of connections wait in the consumer's queue; they say more than a time-out does.
         for _ in 0..EVENTS_READ_MAX {
             self.consumer.poll(Duration::ZERO);
@@ -194,19 +205,19 @@ impl Cluster {
         Ok(Self { asker, writing, admin, runtime })
     }
 
-    /// The topic's `cleanup.policy`.
+    /// The topic's settings, the brokers' defaults among them.
     ///
     /// # Errors
     /// The configuration of topics may not be described.
-    pub fn cleanup_policy(&self, topic: &str) -> Result<String, Refusal> {
+    pub fn settings(&self, topic: &str) -> Result<BTreeMap<String, String>, Refusal> {
         let resource = ResourceSpecifier::Topic(topic);
         let answer = self.admin.describe_configs([&resource], &admin_options());
         let resources = self.runtime.block_on(answer).map_err(|error| refusal(&error))?;
         let resource = resources.into_iter().next();
         let resource = resource.unwrap_or(Err(RDKafkaErrorCode::InvalidConfig));
         let resource = resource.map_err(|code| Refusal::new(code.to_string()))?;
-        let policy = resource.get("cleanup.policy").and_then(|entry| entry.value.clone());
-        policy.ok_or_else(|| Refusal::new("the broker names no `cleanup.policy`"))
+        let named = resource.entries.into_iter().filter_map(|it| Some((it.name, it.value?)));
+        Ok(named.collect())
     }
 
     /// Creates a topic with the broker's default replication, and waits until it can be seen.
@@ -317,11 +328,12 @@ impl Cluster {
     }
 
     /// Writes to the topic's first partition in a transaction that is then aborted: readers of
-    /// committed records never see it.
+    /// committed records never see it. Gives the broker's time of it, where the broker stamps the
+    /// topic's records.
     ///
     /// # Errors
     /// The topic may not be written, or nothing answers.
-    pub fn write_and_abort(&self, topic: &str) -> Result<(), Refusal> {
+    pub fn write_and_abort(&self, topic: &str) -> Result<Option<i64>, Refusal> {
         let (producer, remark) = self.writer()?;
         let refusal = |error: &KafkaError| Refusal::of(error, remark.take());
         producer.begin_transaction().map_err(|error| refusal(&error))?;
@@ -339,7 +351,9 @@ impl Cluster {
         match remarked {
             // To abort what the broker never began fails as well, and says nothing new.
             Some(verdict) if is_refused => Err(Refusal::new(verdict.text)),
-            _ if is_answered => aborted.map_err(|error| refusal(&error)),
+            _ if is_answered => {
+                aborted.map(|()| remark.appended_ms()).map_err(|error| refusal(&error))
+            }
             hint => Err(no_answer(hint)),
         }
     }

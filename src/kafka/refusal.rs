@@ -7,7 +7,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::message::{DeliveryResult, Message, Timestamp};
 use rdkafka::producer::ProducerContext;
 
 /// What was answered instead of what was asked for.
@@ -130,9 +130,14 @@ pub(super) fn without_right(place: &str, right: &str) -> Refusal {
     }
 }
 
-/// The last thing that a client said beside its answers.
+/// What a client said beside its answers.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Remark(Arc<Mutex<Option<Remarked>>>);
+pub(super) struct Remark {
+    /// The last and weightiest thing that went wrong.
+    said: Arc<Mutex<Option<Remarked>>>,
+    /// When the broker took the last record, by its own clock, where it stamps records.
+    appended_ms: Arc<Mutex<Option<i64>>>,
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Remarked {
@@ -156,7 +161,7 @@ impl Remark {
     fn put(&self, weight: Weight, code: RDKafkaErrorCode, text: &str) {
         // The name of librdkafka's thread comes first, as in `[thrd:main]: `.
         let text = text.split_once("]: ").map_or(text, |(_, text)| text);
-        if let Ok(mut remark) = self.0.lock()
+        if let Ok(mut remark) = self.said.lock()
             && remark.as_ref().is_none_or(|known| weight >= known.weight)
         {
             *remark = Some(Remarked { weight, code, text: text.to_owned() });
@@ -164,12 +169,16 @@ impl Remark {
     }
 
     pub(super) fn is_verdict(&self) -> bool {
-        let remark = self.0.lock();
+        let remark = self.said.lock();
         remark.is_ok_and(|remark| remark.as_ref().is_some_and(|r| r.weight == Weight::Verdict))
     }
 
     pub(super) fn take(&self) -> Option<Remarked> {
-        self.0.lock().ok()?.take()
+        self.said.lock().ok()?.take()
+    }
+
+    pub(super) fn appended_ms(&self) -> Option<i64> {
+        *self.appended_ms.lock().ok()?
     }
 }
 
@@ -198,6 +207,12 @@ impl ProducerContext for Remark {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, _opaque: ()) {
+        if let Ok(record) = result
+            && let Timestamp::LogAppendTime(stamp_ms) = record.timestamp()
+            && let Ok(mut appended_ms) = self.appended_ms.lock()
+        {
+            *appended_ms = Some(stamp_ms);
+        }
         // The record of an aborted transaction that never left is purged: no answer at all.
         if let Err((error, _)) = result
             && !matches!(

@@ -271,6 +271,7 @@ pub(crate) const ROWS: &[Row] = &[
             "rust_decimal",
             "serde",
             "serde_json",
+            "terminal_size",
             "thiserror",
             "tokio",
             "toml",

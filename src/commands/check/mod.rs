@@ -3,22 +3,28 @@
 //! Creates topics only when told to, and changes none. Called by `main`.
 
 mod findings;
+mod local;
+mod settings;
 mod topics;
 
-use std::io;
+use std::env;
+use std::io::{self, IsTerminal};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
 use super::{Outcome, load_config, printed};
-use crate::cli;
-use crate::config::{Config, Purpose};
-use crate::http::{Token, guard};
+use crate::cli::{self, Format};
+use crate::config::{Config, ConfigFaults, Purpose};
 use crate::kafka::admin::{Cluster, Refusal};
+use crate::kafka::clock::Ahead;
 use crate::kafka::span::Spans;
-use crate::plan::configured_model;
 use crate::record::marker::Ground;
-use findings::Findings;
+use findings::{Findings, Paper};
 use topics::{Observed, Role};
+
+/// By how much an acknowledgement's stamp may lie outside the time in which it was waited for.
+const CLOCK_ERROR_MS_MAX: i64 = 1_000;
 
 /// Checks, creates topics if asked to, and prints what it found.
 ///
@@ -26,11 +32,20 @@ use topics::{Observed, Role};
 /// The configuration is wrong, or standard output cannot be written.
 pub fn execute(arguments: &cli::Check) -> Result<Outcome> {
     let layers = &arguments.layers;
-    let config = load_config(Some(&layers.config), &layers.sets, Purpose::Cluster)?;
     let mut findings = Findings::default();
+    let config = match load_config(Some(&layers.config), &layers.sets, Purpose::Cluster) {
+        Ok(config) => config,
+        Err(error) => {
+            // On standard error it is told as by every command.
+            if arguments.format == Format::Json {
+                note_faults(&error, &mut findings);
+                printed(findings.print_json(&mut io::stdout().lock()), Outcome::Failed)?;
+            }
+            return Err(error);
+        }
+    };
     findings.ok("config", format!("`{}` is valid", layers.config.display()));
-    check_model(&config, &mut findings);
-    check_token(&config, &mut findings);
+    local::check(&config, &mut findings);
     let partitions_to_create = arguments.create_topics.then_some(arguments.partitions);
     match Cluster::new(&config.kafka) {
         Ok(cluster) => check_cluster(&cluster, &config, partitions_to_create, &mut findings),
@@ -41,36 +56,31 @@ pub fn execute(arguments: &cli::Check) -> Result<Outcome> {
         ),
     }
     let outcome = if findings.has_fault() { Outcome::Failed } else { Outcome::Done };
-    printed(findings.print(&mut io::stdout().lock()), outcome)
+    let mut out = io::stdout().lock();
+    let done = match arguments.format {
+        Format::Text => findings.print(&mut out, paper()),
+        Format::Json => findings.print_json(&mut out),
+    };
+    printed(done, outcome)
 }
 
-/// What is gone on with where no file says it.
-fn from_the_stream(config: &Config) -> String {
-    let topic = &config.kafka.models_topic;
-    match (&config.model.pin, config.model.fit_every_days) {
-        (Some(pin), _) => format!("`{pin}` from `{topic}`, as `model.pin` says"),
-        (None, 0) => format!("what lies in `{topic}`; none is fitted"),
-        (None, days) => format!("fitted in the stream to `{topic}` every `{days}` days"),
+/// A terminal has a width, and colours unless somebody minds them; a pipe has neither.
+fn paper() -> Paper {
+    if !io::stdout().is_terminal() {
+        return Paper::default();
     }
+    let is_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || env::var_os("TERM").is_some_and(|value| value == "dumb");
+    let size = terminal_size::terminal_size();
+    Paper { is_coloured: !is_unwanted, n_columns: size.map(|(width, _)| usize::from(width.0)) }
 }
 
-fn check_model(config: &Config, findings: &mut Findings) {
-    match configured_model(config) {
-        Ok(Some(model)) => findings.ok("model", format!("`{}`", model.label())),
-        Ok(None) => findings.ok("model", from_the_stream(config)),
-        Err(misuse) => findings.fault(
-            "model",
-            misuse.to_string(),
-            "correct the file, by the example in README, Model file, or name another one",
-        ),
-    }
-}
-
-fn check_token(config: &Config, findings: &mut Findings) {
-    let token = config.http.token_file.as_deref().map(Token::read).transpose();
-    if let Err(error) = token.and_then(|token| guard(config.http.listen, token)) {
-        let remedy = "write the token into the file, readable by this user";
-        findings.fault("http", error.to_string(), remedy);
+fn note_faults(error: &anyhow::Error, findings: &mut Findings) {
+    let Some(ConfigFaults(faults)) = error.downcast_ref() else {
+        return findings.fault("config", format!("{error:#}"), "");
+    };
+    for fault in faults {
+        findings.fault("config", fault.what(), fault.remedy.clone());
     }
 }
 
@@ -118,11 +128,58 @@ fn check_cluster(
         topics::judge_lanes(config.processing.workers, n_partitions, findings);
     }
     let is_allowed = check_permissions(cluster, config, &present, findings);
-    if let Some(n_partitions) = n_partitions_input.filter(|_| is_allowed)
-        && present.iter().any(|(role, _)| *role == Role::Changelog)
-    {
-        check_state(config, n_partitions, findings);
+    if let Some(n_partitions) = n_partitions_input.filter(|_| is_allowed) {
+        if present.iter().any(|(role, _)| *role == Role::Changelog) {
+            check_state(config, n_partitions, findings);
+        }
+        let input = &kafka.input_topic;
+        // A broker that cannot say it says worse before.
+        if let Ok(ahead) = cluster.asker().stamped_ahead(input, n_partitions, now_ms()) {
+            judge_stamps(input, ahead, findings);
+        }
     }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What the stamps of records tell of clocks. That none lies ahead does not tell that nobody's
+/// clock is behind: an old record is an old record.
+fn judge_stamps(input: &str, ahead: Option<Ahead>, findings: &mut Findings) {
+    match ahead {
+        Some(Ahead { partition, at_least_s }) => findings.warning(
+            "clock",
+            format!(
+                "`{input}` has records in partition {partition} that are stamped over {at_least_s} \
+                 s after this machine's time: its clock is behind, or that of a producer or broker \
+                 is ahead"
+            ),
+            "compare the clocks with `date -u`, and let all follow the same time servers",
+        ),
+        None => findings.ok("clock", format!("no record of `{input}` is stamped after now")),
+    }
+}
+
+/// What a broker's own stamp of a record tells, that was asked for and acknowledged between two
+/// moments of this machine.
+fn judge_append(
+    name: &str,
+    (before_ms, after_ms): (i64, i64),
+    at_ms: i64,
+    findings: &mut Findings,
+) {
+    let ahead_ms = if at_ms < before_ms { at_ms - before_ms } else { (at_ms - after_ms).max(0) };
+    if ahead_ms.abs() <= CLOCK_ERROR_MS_MAX {
+        return;
+    }
+    let (side, n_ms) = (if ahead_ms > 0 { "ahead of" } else { "behind" }, ahead_ms.abs());
+    findings.warning(
+        "clock",
+        format!("the broker that leads `{name}` is {n_ms} ms {side} this machine's clock"),
+        "let both follow the same time servers",
+    );
 }
 
 /// Whether the state was made on the ground that is configured.
@@ -170,8 +227,8 @@ fn observe(
         }
     }
     let is_new = was_missing && topic.is_some();
-    let policy = topic.as_ref().map(|_| cluster.cleanup_policy(name));
-    Ok(Observed { topic, is_new, policy })
+    let settings = topic.as_ref().map(|_| cluster.settings(name));
+    Ok(Observed { topic, is_new, settings })
 }
 
 /// Tries what a processor does: read, use its group, take a transactional id, write. What is not
@@ -183,6 +240,7 @@ fn check_permissions(
     findings: &mut Findings,
 ) -> bool {
     let n_before = findings.0.len();
+    let mut appended = Vec::new();
     let mut refuse = |what: String, answer: Result<(), Refusal>, remedy: String| {
         if let Err(refusal) = answer {
             findings.fault("permission", format!("{what}: {refusal}"), remedy);
@@ -207,7 +265,12 @@ fn check_permissions(
     if refuse("transactions".to_owned(), transactions, remedy) {
         for (_, name) in present.iter().filter(|(role, _)| role.is_written()) {
             let remedy = format!("allow `Write` on topic `{name}`");
-            refuse(format!("writing `{name}`"), cluster.write_and_abort(name), remedy);
+            let before_ms = now_ms();
+            let written = cluster.write_and_abort(name);
+            if let Ok(Some(at_ms)) = written {
+                appended.push((*name, (before_ms, now_ms()), at_ms));
+            }
+            refuse(format!("writing `{name}`"), written.map(drop), remedy);
         }
     }
     let is_allowed = findings.0.len() == n_before;
@@ -216,5 +279,43 @@ fn check_permissions(
         let what = format!("group, transactions and {n_topics} topics may be used");
         findings.ok("permission", what);
     }
+    for (name, between_ms, at_ms) in appended {
+        judge_append(name, between_ms, at_ms, findings);
+    }
     is_allowed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::findings::Level;
+    use super::*;
+
+    #[test]
+    fn a_brokers_stamp_outside_the_time_of_waiting_is_a_clock_that_differs() {
+        for (at_ms, expect) in [
+            (10_500, None),
+            (9_000, None),
+            (8_999, Some("1001 ms behind")),
+            (12_000, None),
+            (71_000, Some("60000 ms ahead of")),
+        ] {
+            let mut findings = Findings::default();
+            judge_append("t", (10_000, 11_000), at_ms, &mut findings);
+            let said = findings.0.first().map(|finding| finding.what.as_str());
+            assert_eq!(said.is_some(), expect.is_some(), "{at_ms}: {said:?}");
+            assert!(said.unwrap_or_default().contains(expect.unwrap_or_default()), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn faults_of_the_configuration_are_findings() {
+        let set = ["processing.workers=0".to_owned(), "kafka.broker=x".to_owned()];
+        let error = load_config(None, &set, Purpose::Offline).unwrap_err();
+        let mut findings = Findings::default();
+        note_faults(&error, &mut findings);
+        let [workers, broker] = &findings.0[..] else { panic!("{findings:?}") };
+        assert_eq!((workers.level, workers.subject), (Level::Fault, "config"));
+        assert_eq!(workers.what, "`processing.workers` is `0` (from `--set`)");
+        assert!(broker.remedy.contains("did you mean `kafka.brokers`?"));
+    }
 }

@@ -1,6 +1,9 @@
 //! What the topics should be, and what to say of those that are not. No question is asked here.
 
-use super::findings::{Findings, Level};
+use std::collections::BTreeMap;
+
+use super::findings::Findings;
+use super::settings;
 use crate::config::Kafka;
 use crate::kafka::admin::{Refusal, Topic};
 use crate::record::marker::REPARTITION;
@@ -56,8 +59,8 @@ pub(super) struct Observed {
     pub(super) topic: Option<Topic>,
     /// Whether it has just been created.
     pub(super) is_new: bool,
-    /// Its `cleanup.policy`; `None` if there is no topic.
-    pub(super) policy: Option<Result<String, Refusal>>,
+    /// Its settings; `None` if there is no topic.
+    pub(super) settings: Option<Result<BTreeMap<String, String>, Refusal>>,
 }
 
 /// Says what is wrong with the topic, or that nothing is.
@@ -97,13 +100,18 @@ pub(super) fn judge(
         let what = format!("`{name}` has a partition on one of {n_brokers} brokers only");
         findings.warning("topic", what, "raise its replication, or losing a broker stops it");
     }
-    let policy = match &observed.policy {
-        Some(Ok(policy)) => {
-            judge_policy(role, name, policy, findings);
-            policy.as_str()
+    if role == Role::Models && n_partitions > 1 {
+        let what = format!("`{name}` has {n_partitions} partitions: models are read in no order");
+        findings.warning("topic", what, "make it anew with one partition");
+    }
+    let policy = match &observed.settings {
+        Some(Ok(settings)) => {
+            let n_replicas_min = topic.n_replicas_min;
+            settings::judge(&settings::Topic { role, name, n_replicas_min, settings }, findings);
+            settings.get("cleanup.policy").map_or("unknown", String::as_str)
         }
         Some(Err(refusal)) => {
-            let what = format!("`{name}`: its `cleanup.policy` cannot be read: {refusal}");
+            let what = format!("`{name}`: its settings cannot be read: {refusal}");
             findings.warning("topic", what, "allow `DescribeConfigs` on the topic");
             "unknown"
         }
@@ -141,25 +149,6 @@ fn judge_missing(
     }
 }
 
-fn judge_policy(role: Role, name: &str, policy: &str, findings: &mut Findings) {
-    let has = |part: &str| policy.split(',').any(|one| one.trim() == part);
-    // A loss that no later event makes good is a fault.
-    let (level, unwanted, loss) = match role {
-        Role::Input => (Level::Fault, "compact", "all but a customer's last event are lost"),
-        Role::Changelog => (Level::Fault, "delete", "state is lost with age"),
-        Role::Scores => (Level::Warning, "delete", "scores of quiet customers are lost with age"),
-        Role::Models => (Level::Warning, "delete", "the model in use is lost with age"),
-        Role::Signals => (Level::Warning, "compact", "all but a customer's last signal are lost"),
-        Role::Rejected => (Level::Warning, "compact", "all but a customer's last event are lost"),
-    };
-    if has(unwanted) {
-        let what = format!("`{name}` has `cleanup.policy={policy}`: {loss}");
-        let wanted = if role.is_compacted() { "compact" } else { "delete" };
-        let remedy = format!("set `cleanup.policy={wanted}` on the topic");
-        findings.push(level, "topic", what, remedy);
-    }
-}
-
 /// Says so where lanes of this process alone outnumber the partitions.
 pub(super) fn judge_lanes(workers: u32, n_partitions: usize, findings: &mut Findings) {
     if workers as usize > n_partitions {
@@ -173,14 +162,15 @@ pub(super) fn judge_lanes(workers: u32, n_partitions: usize, findings: &mut Find
 
 #[cfg(test)]
 mod tests {
+    use super::super::findings::Level;
     use super::*;
 
     /// A topic of so many partitions on two brokers with this policy beside an input of 12: its
     /// finding must be of the level and hold the words.
     fn check(role: Role, n_partitions: usize, policy: &str, level: Level, expect: &str) {
         let topic = Topic { n_partitions, n_replicas_min: 2, leaderless: Vec::new() };
-        let observed =
-            Observed { topic: Some(topic), is_new: false, policy: Some(Ok(policy.to_owned())) };
+        let settings = [("cleanup.policy".to_owned(), policy.to_owned())].into();
+        let observed = Observed { topic: Some(topic), is_new: false, settings: Some(Ok(settings)) };
         let mut findings = Findings::default();
         judge(role, "t", &observed, 2, Some(12), &mut findings);
         let [finding] = &findings.0[..] else { panic!("{role:?} {policy}: {findings:?}") };
@@ -189,18 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_must_keep_what_it_is_for() {
+    fn a_topic_that_is_right_is_described_and_its_settings_are_judged() {
         check(Role::Input, 12, "delete", Level::Ok, "partitions 12, replicas 2, policy delete");
-        check(Role::Input, 12, "compact", Level::Fault, "customer's last event");
         check(Role::Changelog, 12, "compact", Level::Ok, "");
         check(Role::Changelog, 12, "delete", Level::Fault, "state is lost");
-        check(Role::Changelog, 12, "compact, delete", Level::Fault, "state is lost");
         check(Role::Scores, 3, "compact", Level::Ok, "");
-        check(Role::Scores, 3, "delete", Level::Warning, "quiet customers");
-        check(Role::Signals, 3, "delete", Level::Ok, "");
-        check(Role::Signals, 3, "compact", Level::Warning, "last");
-        check(Role::Rejected, 3, "compact,delete", Level::Warning, "last");
-        check(Role::Models, 1, "delete", Level::Warning, "model in use");
+        check(Role::Models, 1, "compact", Level::Ok, "");
+        check(Role::Models, 3, "compact", Level::Warning, "in no order");
     }
 
     #[test]
@@ -213,8 +198,8 @@ mod tests {
     fn replicas_and_leaders_are_looked_at() {
         let mut findings = Findings::default();
         let topic = Topic { n_partitions: 12, n_replicas_min: 1, leaderless: vec![3] };
-        let policy = Err(Refusal::new("not allowed"));
-        let observed = Observed { topic: Some(topic), is_new: false, policy: Some(policy) };
+        let settings = Some(Err(Refusal::new("not allowed")));
+        let observed = Observed { topic: Some(topic), is_new: false, settings };
         judge(Role::Input, "t", &observed, 3, Some(12), &mut findings);
         let levels: Vec<_> = findings.0.iter().map(|finding| finding.level).collect();
         assert_eq!(levels, [Level::Fault, Level::Warning, Level::Warning], "{findings:?}");
@@ -225,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_missing_topic_is_a_fault_with_the_counts_to_create_it() {
-        let missing = Observed { topic: None, is_new: false, policy: None };
+        let missing = Observed { topic: None, is_new: false, settings: None };
         let mut findings = Findings::default();
         judge(Role::Changelog, "t", &missing, 1, Some(12), &mut findings);
         judge(Role::Models, "t", &missing, 1, None, &mut findings);
