@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     commands::conclude(match command {
         Command::Run(arguments) => commands::run::execute(&arguments),
         Command::Check(arguments) => commands::check::execute(&arguments),
+        Command::Config(arguments) => commands::config::execute(&arguments),
         Command::Replay(arguments) => commands::replay::execute(&arguments),
         Command::Explain(arguments) => commands::explain::execute(&arguments),
         Command::Fit(arguments) => commands::fit::execute(&arguments),

@@ -94,6 +94,20 @@ Exit codes:
   1   something must be mended first
   64  bad usage or configuration";
 
+pub(super) const CONFIG_EXAMPLES: &str = "\
+Examples:
+  lifetide config
+  lifetide config --config lifetide.toml --set processing.workers=4
+  lifetide config --config lifetide.toml > whole.toml
+      the same configuration in one file; secrets are masked and commented out
+  lifetide config --config lifetide.toml --format json
+      a list of key, value and origin
+
+Exit codes:
+  0   done
+  1   failed
+  64  bad usage or configuration";
+
 pub(super) const REPLAY_EXAMPLES: &str = "\
 Examples:
   lifetide replay --input orders.csv --scores scores.jsonl

@@ -18,8 +18,9 @@ use tracing_subscriber::EnvFilter;
 use crate::event::Reason;
 pub use evaluate::Evaluate;
 use help::{
-    CHECK_EXAMPLES, DEMO_EXAMPLES, EVALUATE_EXAMPLES, EXIT_CODES, EXPLAIN_EXAMPLES, FIT_EXAMPLES,
-    IMPORT_EXAMPLES, LOAD_EXAMPLES, REDRIVE_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, TOP_EXAMPLES,
+    CHECK_EXAMPLES, CONFIG_EXAMPLES, DEMO_EXAMPLES, EVALUATE_EXAMPLES, EXIT_CODES, EXPLAIN_EXAMPLES,
+    FIT_EXAMPLES, IMPORT_EXAMPLES, LOAD_EXAMPLES, REDRIVE_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES,
+    TOP_EXAMPLES,
 };
 pub use past::{Explain, Fit, HistoryFile, Import, Layers, ModelName, Order, Replay};
 
@@ -51,6 +52,9 @@ pub enum Command {
     /// Say what is wrong with a configuration and its cluster, and how to mend it
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
+    /// Print the configuration in effect: every key, its value, and where that came from
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config(ShowConfig),
     /// Score an order history from a file, without Kafka
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Box<Replay>),
@@ -105,6 +109,7 @@ impl Command {
             | Self::Redrive(_) => "warn",
             Self::Simulate(_) | Self::Calibrate(_) => "error",
             Self::Run(_)
+            | Self::Config(_)
             | Self::Check(_)
             | Self::Replay(_)
             | Self::Explain(_)
@@ -198,6 +203,17 @@ pub enum Format {
     Text,
     /// One JSON document, for programs
     Json,
+}
+
+/// Arguments of `config`.
+#[derive(Debug, Args)]
+pub struct ShowConfig {
+    /// The configuration
+    #[command(flatten)]
+    pub layers: Layers,
+    /// TOML that can be loaded again, or JSON
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// Arguments of `repartition`.

@@ -6,6 +6,7 @@ pub mod calibrate;
 pub mod check;
 mod comparison;
 pub mod completions;
+pub mod config;
 pub mod demo;
 pub mod evaluate;
 pub mod explain;
