@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => commands::run::execute(&arguments),
         Command::Check(arguments) => commands::check::execute(&arguments),
         Command::Config(arguments) => commands::config::execute(&arguments),
+        Command::Init(arguments) => commands::init::execute(&arguments),
         Command::Replay(arguments) => commands::replay::execute(&arguments),
         Command::Explain(arguments) => commands::explain::execute(&arguments),
         Command::Fit(arguments) => commands::fit::execute(&arguments),

@@ -19,6 +19,8 @@ Examples:
       fit a model to an order history
   lifetide evaluate --input orders.csv --split 2026-03-31 --html report.html
       see how far such a model can be trusted on that history
+  lifetide init --brokers kafka-1:9092
+      write a configuration for a cluster
   lifetide check --config lifetide.toml --create-topics
       prepare a cluster, and hear what is wrong with it
   lifetide run --config lifetide.toml
@@ -107,6 +109,21 @@ Exit codes:
   0   done
   1   failed
   64  bad usage or configuration";
+
+pub(super) const INIT_EXAMPLES: &str = "\
+Examples:
+  lifetide init --brokers 127.0.0.1:9092
+  lifetide init --brokers kafka-1:9093,kafka-2:9093 --output shop.toml
+
+It asks the brokers which topics there are, proposes the input among them, and writes what people
+change first. Without an answer within 10 s it writes the defaults and says so. A cluster that wants
+TLS or a login is asked with what the environment holds, as in
+LIFETIDE__KAFKA__CLIENT__SASL_PASSWORD; no secret is written.
+
+Exit codes:
+  0   written
+  1   failed
+  64  bad usage, such as a file that exists";
 
 pub(super) const REPLAY_EXAMPLES: &str = "\
 Examples:

@@ -18,9 +18,9 @@ use tracing_subscriber::EnvFilter;
 use crate::event::Reason;
 pub use evaluate::Evaluate;
 use help::{
-    CHECK_EXAMPLES, CONFIG_EXAMPLES, DEMO_EXAMPLES, EVALUATE_EXAMPLES, EXIT_CODES, EXPLAIN_EXAMPLES,
-    FIT_EXAMPLES, IMPORT_EXAMPLES, LOAD_EXAMPLES, REDRIVE_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES,
-    TOP_EXAMPLES,
+    CHECK_EXAMPLES, CONFIG_EXAMPLES, DEMO_EXAMPLES, EVALUATE_EXAMPLES, EXIT_CODES,
+    EXPLAIN_EXAMPLES, FIT_EXAMPLES, IMPORT_EXAMPLES, INIT_EXAMPLES, LOAD_EXAMPLES,
+    REDRIVE_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, TOP_EXAMPLES,
 };
 pub use past::{Explain, Fit, HistoryFile, Import, Layers, ModelName, Order, Replay};
 
@@ -55,6 +55,9 @@ pub enum Command {
     /// Print the configuration in effect: every key, its value, and where that came from
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ShowConfig),
+    /// Write a configuration to begin with, for the brokers that answer there
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(Init),
     /// Score an order history from a file, without Kafka
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Box<Replay>),
@@ -107,7 +110,8 @@ impl Command {
             | Self::Import(_)
             | Self::Load(_)
             | Self::Redrive(_) => "warn",
-            Self::Simulate(_) | Self::Calibrate(_) => "error",
+            // It says itself what the client's log would say.
+            Self::Init(_) | Self::Simulate(_) | Self::Calibrate(_) => "error",
             Self::Run(_)
             | Self::Config(_)
             | Self::Check(_)
@@ -214,6 +218,17 @@ pub struct ShowConfig {
     /// TOML that can be loaded again, or JSON
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The brokers to start from, several separated by commas
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: String,
+    /// The file to write; one that exists is left alone
+    #[arg(long, value_name = "FILE", default_value = "lifetide.toml")]
+    pub output: PathBuf,
 }
 
 /// Arguments of `repartition`.

@@ -12,6 +12,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod fit;
 pub mod import;
+pub mod init;
 pub mod load;
 mod pace;
 mod reading;
