@@ -164,7 +164,7 @@ def lives() -> list[tuple[bytes, bytes]]:
     ahead = whole("cart.abandoned") | {"occurred_at": "2199-01-01T00:00:00Z"}
     bad = [
         (b"c-1", b""), (b"c-1", b"\xff"), (b"c-1", b"{"), record({}), record({"type": "order"}),
-        record(whole("order") | {"amount": "5"}), record(whole("order.completed") | {"amount": "x"}),
+        record(whole("order")), record(whole("order.completed") | {"amount": "x"}),
         record(whole("order.completed") | {"currency": "GBP"}),
         (b"c-2", record(whole("cart.abandoned"))[1]), record(ahead),
     ]
