@@ -7,7 +7,8 @@
 
 Kafka's settings are librdkafka's, a `name=value` a line. Mail goes by STARTTLS and, with SMTP_USER,
 a login; the webhook takes `{"text": …}` (Slack, Mattermost, Google Chat). Secrets are in files, of
-this user alone: SMTP_PASSWORD_FILE, CHAT_WEBHOOK_FILE.
+this user alone: SMTP_PASSWORD_FILE, CHAT_WEBHOOK_FILE. Signals below SEVERITY_MIN (medium) are left
+out. SIGNALS_TOPIC, MAIL_FROM and SMTP_PORT (587) have defaults.
 
 At least once: what was sent is noted in SEEN by `signal_id` and the offset committed after that, so
 that a crash can only double the one message that was under way; mail then has the same Message-ID.

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta, timezone
 
 KINDS = ("order.completed", "order.refunded", "order.cancelled", "cart.abandoned",
          "usage.recorded", "support.contacted", "acquisition.recorded", "customer.erased")
+# What a dead letter keeps of its original.
+KEY_KEPT_BYTES, VALUE_KEPT_BYTES = 64 * 1024, 900_000
 NO_TEXT = (None, "", 7, True, [], {}, ["a"])
 FIGURES = ("0", "1", "59.90", "0.5", "007.50", "10000000000", "0.00", "0" * 63 + "1", 0, 12.5, 100)
 NO_FIGURES = (None, "", "-1", -1, "+1", "1e3", "1.", ".5", ".", "1,5", "1 ", " 1", "abc", "1\n",
@@ -163,7 +165,10 @@ def lives() -> list[tuple[bytes, bytes]]:
     good = [record(event) for _, event in dated]
     ahead = whole("cart.abandoned") | {"occurred_at": "2199-01-01T00:00:00Z"}
     bad = [
-        (b"c-1", b""), (b"c-1", b"\xff"), (b"c-1", b"{"), record({}), record({"type": "order"}),
+        # What does not fit a dead letter is cut.
+        (b"k" * (KEY_KEPT_BYTES + 1), b"{}"), (b"c-1", b"x" * (VALUE_KEPT_BYTES + 1)),
+        (b"c-1", None), (b"c-1", b""), (b"c-1", b"\xff"), (b"c-1", b"{"),
+        record({}), record({"type": "order"}),
         record(whole("order")), record(whole("order.completed") | {"amount": "x"}),
         record(whole("order.completed") | {"currency": "GBP"}),
         (b"c-2", record(whole("cart.abandoned"))[1]), record(ahead),
