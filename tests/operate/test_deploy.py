@@ -180,7 +180,7 @@ def test_a_pod_is_contained_and_has_time_to_commit(variant, tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_lifetide_takes_the_configuration_of_the_chart(variant, lifetide, tmp_path):
-    """A broker that is not there is all that `check` may find, after ten seconds: code 1, not 64."""
+    """A broker that is not there is all that `check` may find, after 10 s: code 1, not 64."""
     things = render(tmp_path, VARIANTS[variant])
     container = pod(things)["containers"][0]
     (config,) = [word for word in container["args"] if word.startswith("--config=")]
@@ -230,6 +230,17 @@ def test_compose_loads_and_mounts_what_exists_on_loopback_alone():
     rules = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["rule_files"]
     mounted = {volume["target"] for volume in services["prometheus"]["volumes"]}
     assert {f"/etc/prometheus/{file}" for file in rules} <= mounted
+
+
+@pytest.mark.parametrize("service", ["setup", "lifetide", "load"])
+def test_lifetide_takes_the_commands_of_compose(service, lifetide):
+    """With `--help` behind them, for that is answered after the words before it are understood."""
+    words = compose()["services"][service].get("command") or ["run"]
+    if service == "setup":
+        (line,) = [line for line in words[0].splitlines() if "exec lifetide" in line]
+        words = line.split()[2:]
+    done = subprocess.run([lifetide, *words, "--help"], capture_output=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_compose_says_what_it_does_not_know(tmp_path):

@@ -40,7 +40,8 @@ def base():
         made = tree.with_suffix(".new")
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
-        run("debootstrap", "--variant=minbase", "bookworm", made, debian())
+        # What it mounts in the tree goes with it, however it ends.
+        run("unshare", "--mount", "debootstrap", "--variant=minbase", "bookworm", made, debian())
         # What Debian's slim images leave out too.
         for name in "usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt/archives":
             shutil.rmtree(made / name)
