@@ -11,8 +11,27 @@ mod tests {
     use lifetide::metrics::Metrics;
     use serde_json::Value;
 
-    const CLOSED_LABELS: [&str; 10] =
-        ["cause", "driver", "from", "kind", "outcome", "phase", "reason", "state", "to", "type"];
+    const CLOSED_LABELS: [&str; 13] = [
+        "cause",
+        "direction",
+        "driver",
+        "from",
+        "kind",
+        "lifecycle",
+        "outcome",
+        "phase",
+        "reason",
+        "result",
+        "state",
+        "to",
+        "type",
+    ];
+    const RULES: [&str; 2] = ["prometheus/rules.yml", "prometheus/alerts.yml"];
+    const RULE_TESTS: [&str; 3] = [
+        "prometheus/rules_test.yml",
+        "prometheus/alerts_test.yml",
+        "prometheus/alerts_days_test.yml",
+    ];
 
     fn deploy(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
@@ -44,17 +63,16 @@ mod tests {
     }
 
     fn name_at_start(text: &str) -> &str {
-        let is_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
+        let is_name = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | ':');
         text.split_once(|char| !is_name(char)).map_or(text, |(name, _)| name)
     }
 
-    fn metric_names(text: &str) -> impl Iterator<Item = &str> {
-        text.match_indices("lifetide_")
-            .filter_map(|(place, _)| text.get(place..))
-            .map(name_at_start)
+    /// The names that begin with `prefix`.
+    fn names<'a>(text: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        text.match_indices(prefix).filter_map(|(place, _)| text.get(place..)).map(name_at_start)
     }
 
-    /// The values of `label="a|b"` and `label=~"a|b"` in a query.
+    /// The values of `label="a|b"` and `label=~"a|b"` in a query, but for variables.
     fn label_values<'a>(text: &'a str, label: &str) -> Vec<&'a str> {
         let mut values = Vec::new();
         for operator in ["=\"", "=~\"", "!=\"", "!~\""] {
@@ -64,7 +82,8 @@ mod tests {
                 values.extend(behind.filter_map(|rest| rest.split('"').next()));
             }
         }
-        values.into_iter().flat_map(|value| value.split('|')).collect()
+        let values = values.into_iter().flat_map(|value| value.split('|'));
+        values.filter(|value| !value.starts_with('$')).collect()
     }
 
     fn dashboards() -> Vec<(PathBuf, Value)> {
@@ -90,11 +109,9 @@ mod tests {
     }
 
     fn texts() -> Vec<(PathBuf, String)> {
+        let files = RULES.into_iter().chain(RULE_TESTS).chain(["runbook.md"]);
         let mut texts: Vec<(PathBuf, String)> =
-            ["prometheus/alerts.yml", "prometheus/alerts_test.yml"]
-                .into_iter()
-                .map(|name| (deploy(name), read(&deploy(name))))
-                .collect();
+            files.map(|name| (deploy(name), read(&deploy(name)))).collect();
         for (path, dashboard) in dashboards() {
             let mut found = Vec::new();
             strings(&dashboard, &mut found);
@@ -107,7 +124,7 @@ mod tests {
     fn every_metric_that_the_deploy_files_name_exists() {
         let families = families(&exposition());
         for (path, text) in texts() {
-            for name in metric_names(&text) {
+            for name in names(&text, "lifetide_") {
                 assert!(families.contains(name), "{}: `{name}`", path.display());
             }
         }
@@ -138,7 +155,7 @@ mod tests {
                     ids.insert(panel["id"].as_u64().unwrap()),
                     "{path}: `{title}` has no own id"
                 );
-                if panel["type"] == "row" {
+                if panel["type"] == "row" || panel["type"] == "text" {
                     continue;
                 }
                 let is_explained =
@@ -153,6 +170,84 @@ mod tests {
                     assert_eq!(target["legendFormat"] == "", is_one, "{path}: `{title}` legend");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_series_that_is_asked_for_is_recorded_tested_and_used() {
+        let rules = read(&deploy("prometheus/rules.yml"));
+        let recorded = values(&rules, "record:");
+        assert!(!recorded.is_empty());
+        let (mut used, mut tested) = (Vec::new(), BTreeSet::new());
+        for (path, text) in texts() {
+            for name in names(&text, "lifetide:") {
+                assert!(recorded.contains(name), "{}: `{name}`", path.display());
+                if path == deploy("prometheus/rules_test.yml") {
+                    tested.insert(name.to_owned());
+                } else if !path.to_str().unwrap().ends_with("_test.yml") {
+                    used.push(name.to_owned());
+                }
+            }
+        }
+        for name in recorded {
+            assert!(tested.contains(name), "`{name}` has no test");
+            let n_uses = used.iter().filter(|used| *used == name).count();
+            assert!(n_uses > 1, "`{name}` is recorded and asked for by nobody");
+        }
+    }
+
+    #[test]
+    fn every_query_asks_for_what_is_chosen_above() {
+        for (path, dashboard) in dashboards() {
+            let path = path.display();
+            for panel in dashboard["panels"].as_array().unwrap() {
+                for target in panel["targets"].as_array().into_iter().flatten() {
+                    let query = target["expr"].as_str().unwrap();
+                    // What follows each name are its braces.
+                    let asked = query
+                        .split("lifetide")
+                        .skip(1)
+                        .filter(|rest| rest.starts_with('_') || rest.starts_with(':'));
+                    for rest in asked {
+                        let (name, rest) = rest.split_once('{').expect("braces");
+                        let chosen = rest.split_once('}').expect("braces").0;
+                        assert_eq!(name, name_at_start(name), "{path}: `{query}` lacks braces");
+                        let mut wanted = vec!["job=~\"$job\""];
+                        if name.starts_with("_population") {
+                            wanted.push("segment=~\"$segment\"");
+                        } else if dashboard["uid"] == "lifetide-operations" && name.starts_with('_')
+                        {
+                            wanted.push("instance=~\"$instance\"");
+                        }
+                        for wanted in wanted {
+                            assert!(chosen.contains(wanted), "{path}: `{query}` lacks {wanted}");
+                        }
+                    }
+                    let n_of = |text: &str| query.matches(text).count();
+                    let is_short = n_of("rate(") <= n_of("[$__rate_interval]");
+                    assert!(is_short, "{path}: `{query}`: a rate of a fixed time");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn dashboards_lead_to_each_other_and_compose_names_what_is_there() {
+        for (path, dashboard) in dashboards() {
+            for place in [&dashboard["tags"], &dashboard["links"][0]["tags"]] {
+                assert_eq!(place, &serde_json::json!(["lifetide"]), "{}", path.display());
+            }
+        }
+        let compose = read(&deploy("compose.yaml"));
+        let home = compose.split("HOME_DASHBOARD_PATH: /var/lib/grafana/").nth(1).unwrap();
+        let home = home.lines().next().unwrap();
+        assert!(deploy("grafana").join(home).exists(), "{home}");
+        let config = read(&deploy("prometheus/prometheus.yml"));
+        for rules in RULES {
+            let (_, file) = rules.split_once('/').unwrap();
+            assert!(config.contains(&format!("\n  - {file}\n")), "`{rules}` is not loaded");
+            let mount = format!("- ./{rules}:/etc/{rules}:ro\n");
+            assert!(compose.contains(&mount), "`{rules}` is not mounted");
         }
     }
 
@@ -182,7 +277,7 @@ mod tests {
     #[test]
     fn every_alert_is_expected_to_fire_somewhere() {
         let rules = read(&deploy("prometheus/alerts.yml"));
-        let tests = read(&deploy("prometheus/alerts_test.yml"));
+        let tests: String = RULE_TESTS.map(|name| read(&deploy(name))).concat();
         let alerts = values(&rules, "alert:");
         assert!(!alerts.is_empty());
         assert_eq!(alerts, values(&tests, "alertname:"));
