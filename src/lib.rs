@@ -27,6 +27,7 @@
 //! | [`store`] | committed customers: one writer a partition, many readers |
 //! | [`kafka`] | lanes: poll thread, transactions, restore, what topics must be |
 //! | [`http`] [`metrics`] [`lifecycle`] | look-ups and probes; Prometheus; readiness and shutdown |
+//! | [`broadcast`] | the newest signals, for those who watch them over HTTP |
 //! | [`config`] | file, environment, `--set`; every rule between keys |
 //! | [`models`] | the models that are known, and the one to go on with |
 //! | [`plan`] | pipelines of a configuration and its model file |
@@ -49,6 +50,7 @@
 //! - Scans for silence: each customer has one timer in closed form.
 //! - Global state: metrics, configuration and shutdown are passed by value.
 
+pub mod broadcast;
 pub mod calendar;
 pub mod calibration;
 pub mod churn;

@@ -196,6 +196,12 @@ impl Shutdown {
         self.receiver.try_recv() == Err(TryRecvError::Disconnected)
     }
 
+    /// For a thread that waits for other things too: it is disconnected by the request, and never
+    /// carries anything.
+    pub fn channel(&self) -> &Receiver<()> {
+        &self.receiver
+    }
+
     /// Waits at most `timeout`; true when the request came.
     pub fn wait(&self, timeout: Duration) -> bool {
         self.receiver.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)

@@ -11,13 +11,14 @@ use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info};
 
+use crate::broadcast::Broadcast;
 use crate::config::{Config, Misuse};
 use crate::engine::Options;
 use crate::engine::rebuild::OnLoss;
 use crate::http::{self, About, Services, Token};
 use crate::kafka::lane::{self, Common};
 use crate::kafka::modeller::{self, Modeller};
-use crate::kafka::topics;
+use crate::kafka::{signals, topics};
 use crate::lifecycle::{LaneState, Lanes, Shutdown};
 use crate::lookup::Finder;
 use crate::metrics::Metrics;
@@ -42,6 +43,7 @@ pub struct Service {
     modeller: Mutex<Option<Modeller>>,
     lanes: Arc<Lanes>,
     access: http::Access,
+    broadcast: Arc<Broadcast>,
 }
 
 impl Service {
@@ -89,7 +91,7 @@ impl Service {
         let common = Common { config, options, store, models, metrics, shutdown, on_loss };
         let modeller = if is_learning { Modeller::open(&common) } else { Ok(None) };
         let modeller = Mutex::new(modeller.map_err(anyhow::Error::msg)?);
-        Ok(Self { common, modeller, lanes, access })
+        Ok(Self { common, modeller, lanes, access, broadcast: Arc::default() })
     }
 
     /// What the processor counts.
@@ -121,6 +123,7 @@ impl Service {
             metrics: Arc::clone(&self.common.metrics),
             lanes: Arc::clone(&self.lanes),
             customers: Arc::new(finder),
+            signals: Arc::clone(&self.broadcast),
             access: self.access.clone(),
             limits: http::Limits::default(),
         };
@@ -157,6 +160,15 @@ impl Service {
                     }
                 });
             }
+            scope.spawn(|| {
+                let kafka = &self.common.config.kafka;
+                let reading = || signals::run(kafka, &self.broadcast, &self.common.shutdown);
+                if catch_unwind(AssertUnwindSafe(reading)).is_err() {
+                    let why = "the thread that reads signals met a defect and has stopped";
+                    self.broadcast.refuse(why);
+                    error!("{why}");
+                }
+            });
             for number in 0..self.common.config.processing.workers {
                 let failures = &failures;
                 scope.spawn(move || {

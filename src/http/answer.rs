@@ -51,9 +51,7 @@ pub(super) fn refused(refusal: &Refusal) -> Response {
 }
 
 pub(super) fn not_found(path: &str) -> Response {
-    let message = format!(
-        "no such path `{path}`; there are /live, /ready, /metrics, /overview and /customers/{{id}}"
-    );
+    let message = format!("no such path `{path}`; /openapi.json lists those that there are");
     error(StatusCode::NOT_FOUND, &message)
 }
 

@@ -25,6 +25,8 @@ pub struct Limits {
     pub silence_max: Duration,
     /// What a connection may send before it is answered.
     pub request_bytes_max: usize,
+    /// The longest path with its query that is looked at.
+    pub uri_bytes_max: usize,
     /// The longest request headers that are looked at.
     pub headers_bytes_max: usize,
     /// What open requests may take after the shutdown began.
@@ -37,6 +39,7 @@ impl Default for Limits {
             n_connections_max: 256,
             silence_max: Duration::from_secs(30),
             request_bytes_max: 64 * 1024,
+            uri_bytes_max: 4 * 1024,
             headers_bytes_max: 16 * 1024,
             drain_max: Duration::from_secs(5),
         }

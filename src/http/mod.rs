@@ -1,17 +1,21 @@
-//! The HTTP server: health, metrics and one customer at a time, from committed state only. It must
-//! never wait for Kafka or for a lane, and sends no CORS header. Wired and started by `service`.
+//! The HTTP server: health, metrics, one customer at a time and the signals as they come, from
+//! committed state only. It must never wait for a lane, and sends no CORS header. Wired and started
+//! by `service`.
 //!
 //! `access` who may see customers · `connection` what a connection may cost · `answer` how answers
 //! look · `probes` `/live` `/ready` `/metrics` · `overview` `/overview` · `customers`
-//! `/customers/{id}` · `page` the page at `/`
+//! `/customers/{id}` · `signals` `/signals` · `openapi` what there is, for programs · `page` the
+//! page at `/`
 
 mod access;
 mod answer;
 mod connection;
 mod customers;
+mod openapi;
 mod overview;
 mod page;
 mod probes;
+mod signals;
 
 use std::fmt;
 use std::future::Future;
@@ -20,21 +24,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
+use axum::{Extension, Router};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 pub use access::{Access, AccessError, Token, guard};
 pub use connection::Limits;
 pub use customers::{CustomerLookup, Lookup};
 
+use crate::broadcast::Broadcast;
 use crate::lifecycle::Lanes;
 use crate::metrics::Metrics;
 use crate::money::Currency;
@@ -50,6 +57,8 @@ pub struct Services {
     pub lanes: Arc<Lanes>,
     /// Asked at `/customers/{id}`.
     pub customers: Arc<dyn CustomerLookup>,
+    /// Watched at `/signals`.
+    pub signals: Arc<Broadcast>,
     /// Who may see customers, from [`guard`].
     pub access: Access,
     /// What requests and connections may cost.
@@ -102,53 +111,89 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let limits = services.limits;
-    let (begin_drain, drain_began) = oneshot::channel();
+    let (begin_drain, drain) = watch::channel(false);
+    let over_time = over_time(Drain(drain.clone()), limits.drain_max);
     let shutdown = async move {
         shutdown.await;
-        // Nobody listens only when the server has ended already.
-        begin_drain.send(()).ok();
+        begin_drain.send_replace(true);
     };
-    let server = axum::serve(LimitedListener::new(listener, limits), router(services))
-        .with_graceful_shutdown(shutdown);
+    let listener = LimitedListener::new(listener, limits);
+    let server =
+        axum::serve(listener, router(services, Drain(drain))).with_graceful_shutdown(shutdown);
     tokio::select! {
         result = server.into_future() => result,
-        () = over_time(drain_began, limits.drain_max) => Ok(()),
+        () = over_time => Ok(()),
     }
 }
 
-async fn over_time(drain_began: oneshot::Receiver<()>, drain_max: Duration) {
-    match drain_began.await {
-        Ok(()) => tokio::time::sleep(drain_max).await,
-        Err(_) => std::future::pending().await,
+async fn over_time(drain: Drain, drain_max: Duration) {
+    drain.began().await;
+    tokio::time::sleep(drain_max).await;
+}
+
+/// Tells that no more requests are taken, and that what has no end must end.
+#[derive(Clone, Debug)]
+struct Drain(watch::Receiver<bool>);
+
+impl Drain {
+    async fn began(mut self) {
+        if self.0.wait_for(|has_begun| *has_begun).await.is_err() {
+            // The server has ended already.
+            std::future::pending::<()>().await;
+        }
     }
 }
 
-fn router(services: Services) -> Router {
+type Route = MethodRouter<Arc<Services>>;
+
+/// Everything that is answered; the `OpenAPI` document has the same paths.
+fn routes() -> Vec<(&'static str, Route)> {
+    vec![
+        ("/live", get(probes::live)),
+        ("/ready", get(probes::ready)),
+        ("/metrics", get(probes::metrics)),
+        ("/overview", get(overview::overview)),
+        ("/customers/{id}", get(customers::customer)),
+        ("/signals", get(signals::signals)),
+        ("/openapi.json", get(openapi::document)),
+        ("/", get(page::index)),
+        ("/page/{part}", get(page::part)),
+    ]
+}
+
+fn router(services: Services, drain: Drain) -> Router {
     let services = Arc::new(services);
-    Router::new()
-        .route("/live", get(probes::live))
-        .route("/ready", get(probes::ready))
-        .route("/metrics", get(probes::metrics))
-        .route("/overview", get(overview::overview))
-        .route("/customers/{id}", get(customers::customer))
-        .route("/", get(page::index))
-        .route("/page/{part}", get(page::part))
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, route)| router.route(path, route))
         .fallback(async |request: Request| answer::not_found(request.uri().path()))
         .method_not_allowed_fallback(async || answer::method_not_allowed())
-        .layer(from_fn_with_state(Arc::clone(&services), within_limits))
+        .layer(Extension(drain))
+        .layer(from_fn_with_state(Arc::clone(&services), guarded))
         .with_state(services)
 }
 
-/// Refuses what no request here needs: a body, and headers beyond the limit.
-async fn within_limits(
-    State(services): State<Arc<Services>>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Every answer says that it is what it says to be, and is kept in no cache unless it allows that.
+async fn guarded(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
+    let mut response = within_limits(&services.limits, request, next).await;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Refuses what no request here needs: a body, and a path or headers beyond the limit.
+async fn within_limits(limits: &Limits, request: Request, next: Next) -> Response {
+    let n_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let max = limits.uri_bytes_max;
+    if n_bytes > max {
+        let message = format!("path and query have `{n_bytes}` bytes, at most {max} are read");
+        return answer::error(StatusCode::URI_TOO_LONG, &message);
+    }
     let headers = request.headers();
     let n_bytes: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    let max = services.limits.headers_bytes_max;
+    let max = limits.headers_bytes_max;
     if n_bytes > max {
         let message = format!("the headers have `{n_bytes}` bytes, at most {max} are read");
         return answer::error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
@@ -160,5 +205,9 @@ async fn within_limits(
     next.run(request).await
 }
 
+#[cfg(test)]
+mod answer_tests;
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;

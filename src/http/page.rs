@@ -2,6 +2,7 @@
 //! alone, and hold no data themselves.
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -38,7 +39,8 @@ pub(super) async fn index() -> Response {
 }
 
 /// `/page/{part}`
-pub(super) async fn part(Path(name): Path<String>) -> Response {
+pub(super) async fn part(name: Result<Path<String>, PathRejection>) -> Response {
+    let Ok(Path(name)) = name else { return answer::not_found("/page/…") };
     match PARTS.iter().find(|(part, _, _)| *part == name) {
         Some((_, content_type, text)) => file(content_type, text),
         None => answer::not_found(&format!("/page/{name}")),

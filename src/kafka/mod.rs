@@ -2,10 +2,10 @@
 //! `sink` commits through a `writer`, `steward` and `restore` ask and read back beside them, and
 //! `watchdog` judges whether partitions come on. Each blocking call of librdkafka is made on a
 //! thread of our own: no futures, no wakers that could be lost. `feed`, `tail` and `embedded` are
-//! no part of a lane: a producer, a reader and a broker for `demo`. Nor are `admin` and `clock`,
-//! which ask for `check` and `init`, nor `span`, `scan` and `mover`, with which commands read and
-//! write topics, `placement` and `custom`, which say where keys lie, and `repartition`, which moves
-//! state between two runs.
+//! no part of a lane: a producer, a reader and a broker for `demo`. Nor are `signals`, which reads
+//! for those who watch over HTTP, `admin` and `clock`, which ask for `check` and `init`, nor `span`,
+//! `scan` and `mover`, with which commands read and write topics, `placement` and `custom`, which
+//! say where keys lie, and `repartition`, which moves state between two runs.
 
 pub mod admin;
 mod callbacks;
@@ -27,6 +27,7 @@ mod remodeller;
 pub mod repartition;
 mod restore;
 pub mod scan;
+pub mod signals;
 mod sink;
 mod source;
 pub mod span;

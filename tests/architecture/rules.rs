@@ -142,6 +142,13 @@ pub(crate) const ROWS: &[Row] = &[
         crates: &["crossbeam_channel", "thiserror", "tokio", "tracing"],
         std: Std::Without(&["fs", "net"]),
     },
+    // Between the reading thread of `kafka` and the tasks of `http`; it knows neither.
+    Row {
+        module: "broadcast",
+        modules: &[],
+        crates: &["crossbeam_channel", "thiserror", "tokio"],
+        std: NO_WORLD,
+    },
     Row {
         module: "engine",
         modules: &[PURE, &["config", "store", "metrics", "lifecycle"]],
@@ -157,7 +164,10 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         module: "kafka",
-        modules: &[PURE, &["config", "store", "metrics", "lifecycle", "engine", "models"]],
+        modules: &[
+            PURE,
+            &["broadcast", "config", "store", "metrics", "lifecycle", "engine", "models"],
+        ],
         crates: &[
             "crossbeam_channel",
             "rdkafka",
@@ -172,8 +182,8 @@ pub(crate) const ROWS: &[Row] = &[
     Row { module: "models", modules: &[PURE], crates: &[], std: NO_SOCKETS },
     Row {
         module: "http",
-        modules: &[PURE, &["config", "store", "metrics", "lifecycle"]],
-        crates: &["axum", "serde", "serde_json", "thiserror", "tokio", "tracing"],
+        modules: &[PURE, &["broadcast", "config", "store", "metrics", "lifecycle"]],
+        crates: &["axum", "futures_util", "serde", "serde_json", "thiserror", "tokio", "tracing"],
         std: ANY,
     },
     Row {
@@ -231,6 +241,7 @@ pub(crate) const ROWS: &[Row] = &[
         modules: &[
             PURE,
             &[
+                "broadcast",
                 "config",
                 "engine",
                 "http",
