@@ -25,7 +25,7 @@ struct Overview<'a> {
     currency: &'a str,
     lanes: Vec<Lane>,
     n_partitions: i32,
-    partitions: Vec<Partition>,
+    partitions: Vec<Held>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_commit_at: Option<Moment>,
     events: u64,
@@ -43,7 +43,7 @@ struct Lane {
 }
 
 #[derive(Serialize)]
-struct Partition {
+struct Held {
     partition: i32,
     state: &'static str,
     customers: u64,
@@ -111,7 +111,7 @@ impl<'a> Overview<'a> {
             currency: currency.code(),
             lanes: lanes.map(|(lane, state)| Lane { lane, state: state.as_str() }).collect(),
             n_partitions: *n_partitions,
-            partitions: partitions.iter().map(Partition::of).collect(),
+            partitions: partitions.iter().map(Held::of).collect(),
             last_commit_at: overview.committed_ms.map(Moment),
             events: overview.n_events,
             signals: overview.n_signals,
@@ -123,7 +123,7 @@ impl<'a> Overview<'a> {
     }
 }
 
-impl Partition {
+impl Held {
     fn of(overview: &PartitionOverview) -> Self {
         let restore = overview.restore;
         Self {
