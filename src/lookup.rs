@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::explanation::explain;
 use crate::http::{CustomerLookup, Lookup};
 use crate::lifecycle::Lanes;
-use crate::models::Models;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Plan};
 use crate::record::changelog;
 use crate::store::Store;
 
@@ -17,36 +16,26 @@ pub struct Finder {
     store: Arc<Store>,
     lanes: Arc<Lanes>,
     n_partitions: i32,
-    models: Arc<Models>,
-    /// A pipeline of its own, with the label that it was made for: look-ups wait for each other,
-    /// never for a lane.
-    pipeline: Mutex<(String, Pipeline)>,
+    /// A pipeline of its own: look-ups wait for each other, never for a lane.
+    pipeline: Mutex<Pipeline>,
 }
 
 impl Finder {
     /// A finder over `store`, whose input topic has `n_partitions`.
-    pub fn new(
-        store: Arc<Store>,
-        lanes: Arc<Lanes>,
-        n_partitions: i32,
-        models: Arc<Models>,
-    ) -> Self {
-        let pipeline = models.pipeline();
-        let pipeline = Mutex::new((pipeline.model_label().to_owned(), pipeline));
-        Self { store, lanes, n_partitions, models, pipeline }
+    pub fn new(store: Arc<Store>, lanes: Arc<Lanes>, n_partitions: i32, plan: &Plan) -> Self {
+        Self { store, lanes, n_partitions, pipeline: Mutex::new(plan.pipeline()) }
     }
 
-    /// By the model of the customer's partition, whose timers are set by it: while models change,
-    /// each partition goes over to the new one by itself.
+    /// By the rules and the model of the customer's partition, whose timers are set by them: while
+    /// they change, each partition goes over to the new ones by itself.
     fn describe(&self, id: &str, partition: i32, value: &[u8]) -> Option<Vec<u8>> {
         let customer = changelog::decode(value).ok()?;
-        let label = self.store.customers(partition)?.model_label();
-        let mut made = self.pipeline.lock().unwrap_or_else(PoisonError::into_inner);
-        if made.0 != label {
-            let pipeline = self.models.pipeline_of(Some(&label));
-            *made = (label, pipeline);
+        let plan = self.store.customers(partition)?.plan()?;
+        let mut pipeline = self.pipeline.lock().unwrap_or_else(PoisonError::into_inner);
+        if !pipeline.plan().is(&plan) {
+            *pipeline = plan.pipeline();
         }
-        explain(&mut made.1, id, &customer, customer.path.as_of_ms).to_json().ok()
+        explain(&mut pipeline, id, &customer, customer.path.as_of_ms).to_json().ok()
     }
 }
 

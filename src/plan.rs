@@ -16,7 +16,8 @@ use crate::config::{Config, Misuse, ModelChoice};
 use crate::customer::Windows;
 use crate::event::Intake;
 use crate::money::Currency;
-use crate::pipeline::{Pipeline, Rules};
+pub use crate::pipeline::Plan;
+use crate::pipeline::Rules;
 
 /// The rules of a configuration. `future_skew_max_ms` is absent where events carry no time of
 /// arrival.
@@ -148,15 +149,6 @@ fn judge(text: &str, currency: Option<Currency>, pin: Option<&str>) -> Result<Mo
     }
 }
 
-/// What makes the pipelines of a process: each thread that scores has its own.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The rules.
-    pub rules: Arc<Rules>,
-    /// The model, if one is configured.
-    pub model: Option<Arc<Model>>,
-}
-
 impl Plan {
     /// The plan of a configuration.
     ///
@@ -165,10 +157,5 @@ impl Plan {
     pub fn new(config: &Config, future_skew_max_ms: Option<i64>) -> Result<Self> {
         let rules = Arc::new(rules(config, future_skew_max_ms)?);
         Ok(Self { rules, model: configured_model(config)? })
-    }
-
-    /// A pipeline.
-    pub fn pipeline(&self) -> Pipeline {
-        Pipeline::new(Arc::clone(&self.rules), self.model.clone())
     }
 }

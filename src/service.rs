@@ -83,9 +83,9 @@ impl Service {
         let lanes = Lanes::new(processing.workers as usize, silence_max);
         let is_learning = plan.model.is_none() && modeller::is_wanted(&config);
         let models = Arc::new(if is_learning {
-            Models::learning(plan.rules)
+            Models::learning(plan.rules, config.model.pin.clone())
         } else {
-            Models::fixed(plan.rules, plan.model)
+            Models::fixed(plan)
         });
         let (config, store) = (Arc::new(config), Arc::default());
         let common = Common { config, options, store, models, metrics, shutdown, on_loss };
@@ -110,7 +110,7 @@ impl Service {
             Arc::clone(&self.common.store),
             Arc::clone(&self.lanes),
             self.common.options.ground.n_partitions,
-            Arc::clone(&self.common.models),
+            &self.common.models.wanted(),
         );
         let kafka = &self.common.config.kafka;
         let ground = &self.common.options.ground;
@@ -135,7 +135,7 @@ impl Service {
             group = kafka.group_id,
             input = kafka.input_topic,
             lanes = self.common.config.processing.workers,
-            model = self.common.models.pipeline().model_label(),
+            model = self.common.models.wanted().model_label(),
             "started"
         );
         let failures = tokio::task::spawn_blocking(move || self.run_lanes()).await?;

@@ -10,6 +10,7 @@ use rustc_hash::FxBuildHasher;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::calendar::Day;
+use crate::pipeline::Plan;
 
 /// The owned partitions of this process; shared by its lanes and HTTP.
 #[derive(Debug, Default)]
@@ -62,7 +63,7 @@ pub struct Customers {
     buckets: DashMap<u64, Bucket, FxBuildHasher>,
     count: AtomicI64,
     bytes: AtomicI64,
-    model_label: Mutex<String>,
+    plan: Mutex<Option<Plan>>,
 }
 
 /// Memory of a map slot: hash, pointer, length and control byte at hashbrown's mean load.
@@ -107,14 +108,14 @@ impl Customers {
         self.bytes.fetch_add(after.1 - before.1, Ordering::Relaxed);
     }
 
-    /// `name/version` of the model by which the timers are set; empty before that.
-    pub fn model_label(&self) -> String {
-        self.model_label.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// By which rules and model the timers are set; none before they are.
+    pub fn plan(&self) -> Option<Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Says by which model the timers are set.
-    pub fn set_model_label(&self, label: &str) {
-        label.clone_into(&mut self.model_label.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Says by which rules and model the timers are set.
+    pub fn set_plan(&self, plan: Plan) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
     }
 
     /// Sets the day of every customer's timer to what `judge` says.

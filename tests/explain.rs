@@ -139,43 +139,45 @@ fn customer(pipeline: &mut Pipeline) -> Customer {
 fn a_look_up_explains_by_the_model_of_the_customers_partition() {
     let config = load_config(None, &[], Purpose::Offline).unwrap();
     let rules = Plan::new(&config, None).unwrap().rules;
-    let models = Arc::new(Models::learning(rules));
-    let mut pipeline = models.pipeline();
+    let models = Arc::new(Models::learning(rules, None));
+    let modelless = models.wanted();
+    let mut pipeline = modelless.pipeline();
     let customer = customer(&mut pipeline);
     let store = Arc::new(Store::default());
     let [customers, others] = [(3, "ada"), (1, "bob")].map(|(partition, id)| {
         let customers = Arc::new(Customers::default());
         customers.put(id, pipeline.due_day(&customer), &changelog::encode(&customer));
-        customers.set_model_label("none");
+        customers.set_plan(modelless.clone());
         store.insert(partition, Arc::clone(&customers));
         customers
     });
     let lanes = Lanes::new(1, Duration::from_mins(1));
-    let finder = Finder::new(store, lanes, 4, Arc::clone(&models));
+    let finder = Finder::new(store, lanes, 4, &modelless);
     let look_up = |id| {
         let Lookup::Found(document) = finder.find(id) else { panic!("the customer is there") };
         serde_json::from_slice::<Value>(&document).unwrap()
     };
     for name in ["mbg-nbd", "pareto-nbd"] {
         let model = model(name);
-        let before = customers.model_label();
+        let before = customers.plan().unwrap();
         models.learn(Arc::clone(&model));
         assert!(models.want(model.label()));
-        assert_eq!(look_up("ada")["score"]["model"], before.as_str(), "it is not there yet");
-        customers.set_model_label(model.label());
+        assert_eq!(look_up("ada")["score"]["model"], before.model_label(), "it is not there yet");
+        assert!(models.successor(&before).is_some_and(|it| it.is(&models.wanted())));
+        customers.set_plan(models.wanted());
         let answer = look_up("ada");
         assert_eq!(answer["score"]["model"], model.label());
         assert_eq!(answer["score"]["source"]["offset"], 2);
         let why = &answer["explanation"];
         assert_eq!(why["inputs"]["model"], model.label());
         assert_eq!(why["pieces"]["p_alive"]["value"], answer["score"]["churn"]["p_alive"]);
-        let pipeline = models.pipeline();
+        let pipeline = models.wanted().pipeline();
         let due = pipeline.due_day(&customer).unwrap().to_string();
         assert_eq!(why["silence_changes_on"], due);
         assert_eq!(why["ahead"][0]["on"], due);
         let fields = ["x", "t_x_days", "t_days", "repeat_net", "purchase_days"];
         assert!(fields.iter().all(|field| !why[field].is_null()), "{why}");
-        assert_eq!(others.model_label(), "none");
+        assert!(others.plan().unwrap().is(&modelless));
         assert_eq!(look_up("bob")["score"]["model"], "none", "another partition waits");
     }
     assert!(!matches!(finder.find("zoe"), Lookup::Found(_)));

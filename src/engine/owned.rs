@@ -14,7 +14,7 @@ use crate::pipeline::Pipeline;
 /// A partition with the epoch from which its records are taken.
 pub(super) struct Owned {
     pub(super) state: Partition,
-    /// Shared by the partitions that are at the same model.
+    /// Shared by the partitions that are judged alike.
     pub(super) pipeline: Rc<RefCell<Pipeline>>,
     pub(super) epoch: u64,
     /// Set by an abort: records of the present epoch are dropped until the reader has rewound.
@@ -46,9 +46,10 @@ impl<T: Transactions> Engine<T> {
         let Some(Awaited { gauges, .. }) = self.restoring.remove(&partition) else {
             return Ok(());
         };
-        let pipeline = self.pipeline(restored.model.clone());
+        let plan = restored.plan.clone();
+        let pipeline = self.pipeline(&plan);
         let state = Partition::new(restored);
-        state.customers().set_model_label(pipeline.borrow().model_label());
+        state.customers().set_plan(plan);
         self.store.insert(partition, Arc::clone(state.customers()));
         let offset_next = state.offset_next();
         gauges.run_from(offset_next.unwrap_or(0));

@@ -8,9 +8,9 @@ use crossbeam_channel::Sender;
 
 use super::remodel::Remodel;
 use super::timers::Timers;
-use crate::clv::Model;
 use crate::event::{Event, Rejection};
 use crate::metrics::{AbortCause, PartitionGauges, Phase};
+use crate::pipeline::Plan;
 use crate::population::Census;
 use crate::record::dead_letter::Headers;
 use crate::record::erased::ErasedHash;
@@ -118,10 +118,10 @@ pub struct Restored {
     pub epoch: u64,
     /// The customers.
     pub customers: Arc<Customers>,
-    /// Their timers, set under `model`.
+    /// Their timers, set by `plan`.
     pub timers: Timers,
-    /// The model to go on with; absent for none.
-    pub model: Option<Arc<Model>>,
+    /// The rules and the model to go on with.
+    pub plan: Plan,
     /// Erased customers: hash of the id → time of the erasure in milliseconds.
     pub erased: BTreeMap<ErasedHash, i64>,
     /// How far the state has come; absent for a partition that was never processed.
@@ -132,7 +132,7 @@ pub struct Restored {
     pub changelog_low: Option<i64>,
     /// Present if something was given up: to be committed at once, so that it is not asked again.
     pub mending: Option<Mending>,
-    /// The sum over the customers, under `model`.
+    /// The sum over the customers, by `plan`.
     pub population: Census,
 }
 

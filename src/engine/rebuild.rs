@@ -164,7 +164,7 @@ impl Rebuild {
             epoch,
             customers,
             timers,
-            model: pipeline.model().cloned(),
+            plan: pipeline.plan(),
             erased,
             marker,
             offset_next,

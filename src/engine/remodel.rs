@@ -1,6 +1,7 @@
-//! A change of the model: every customer's timer and share moves. What that costs, a judgement of
-//! each, is done beside the engine, which then only looks up who has not changed since. It reads
-//! the committed store and decides nothing else. Called by `kafka::remodeller` and by the engine.
+//! A change of the rules or the model: every customer's timer and share moves. What that costs, a
+//! judgement of each, is done beside the engine, which then only looks up who has not changed
+//! since. It is what a restart under the new ones would come to. It reads the committed store and
+//! decides nothing else. Called by `kafka::remodeller` and by the engine.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,19 +16,18 @@ use super::port::{Failure, Transactions};
 use super::timers::{self, Timers};
 use super::{Engine, Owned};
 use crate::calendar::Day;
-use crate::clv::Model;
-use crate::pipeline::{Pipeline, Rest};
+use crate::pipeline::{Pipeline, Plan, Rest};
 use crate::population::{Census, Place};
 use crate::record::changelog;
 use crate::store::{Customers, Entry, hash_of};
 
-/// The timers and shares of one partition under another model.
+/// The timers and shares of one partition under other rules or another model.
 #[derive(Debug)]
 pub struct Remodel {
     /// The input partition.
     pub partition: i32,
-    /// The model.
-    pub model: Arc<Model>,
+    /// The rules and the model.
+    pub plan: Plan,
     /// The state that was read: if the partition was lost and restored since, this is not for it.
     pub customers: Arc<Customers>,
     /// By hash of the id: hash of the value, the day, and where the customer counts.
@@ -35,20 +35,15 @@ pub struct Remodel {
 }
 
 impl Remodel {
-    /// Judges every customer under the model of `pipeline`. Takes microseconds for each.
-    pub fn prepare(
-        partition: i32,
-        customers: Arc<Customers>,
-        pipeline: &Pipeline,
-    ) -> Option<Box<Self>> {
-        let model = Arc::clone(pipeline.model()?);
+    /// Judges every customer by `pipeline`. Takes microseconds for each.
+    pub fn prepare(partition: i32, customers: Arc<Customers>, pipeline: &Pipeline) -> Box<Self> {
         let mut judged = HashMap::default();
         customers.visit_all(|entry| {
             if let Some(Rest { due, share }) = rest(entry, pipeline) {
                 judged.insert(hash_of(entry.id), (xxh3_64(entry.value), due, share.place));
             }
         });
-        Some(Box::new(Self { partition, model, customers, judged }))
+        Box::new(Self { partition, plan: pipeline.plan(), customers, judged })
     }
 
     /// Moves every timer and adds everybody up. Who has changed since is judged now, and so is who
@@ -70,8 +65,8 @@ impl Remodel {
 }
 
 impl<T: Transactions> Engine<T> {
-    /// Changes the model of every partition that waits for it, once the open transaction has ended:
-    /// each transaction is of one model, which its marker names.
+    /// Changes the rules and the model of every partition that waits for it, once the open
+    /// transaction has ended: each transaction is of one model, which its marker names.
     pub(super) fn remodel(&mut self) -> Result<(), Failure> {
         if self.remodels.is_empty() {
             return Ok(());
@@ -79,7 +74,7 @@ impl<T: Transactions> Engine<T> {
         self.commit(u64::MAX)?;
         // One at a time: the others of the lane go on meanwhile.
         let Some((partition, remodel)) = self.remodels.pop_first() else { return Ok(()) };
-        let pipeline = self.pipeline(Some(Arc::clone(&remodel.model)));
+        let pipeline = self.pipeline(&remodel.plan);
         let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
         if Arc::ptr_eq(owned.state.customers(), &remodel.customers) {
             let (timers, population) = remodel.take_stock(&pipeline.borrow());
@@ -87,22 +82,22 @@ impl<T: Transactions> Engine<T> {
             // No transaction carries it: the records of the customers stay as they are.
             self.metrics.population_changed(&changes);
             owned.pipeline = pipeline;
-            remodel.customers.set_model_label(remodel.model.label());
+            remodel.customers.set_plan(remodel.plan.clone());
             owned.show(&self.rules.calendar);
             let n_customers = owned.state.customers().n_customers();
-            info!(partition, n_customers, model = remodel.model.label(), "changed the model");
+            let model = remodel.plan.model_label();
+            info!(partition, customers = n_customers, model, "changed the model or the rules");
         }
         Ok(())
     }
 
-    /// The pipeline of a model: that of another partition which is at it, so that they share its
+    /// The pipeline of a plan: that of another partition which is at it, so that they share its
     /// table, or a new one.
-    pub(super) fn pipeline(&self, model: Option<Arc<Model>>) -> Rc<RefCell<Pipeline>> {
-        let label = model.as_ref().map_or("none", |model| model.label());
-        let at_it = |owned: &&Owned| owned.pipeline.borrow().model_label() == label;
+    pub(super) fn pipeline(&self, plan: &Plan) -> Rc<RefCell<Pipeline>> {
+        let at_it = |owned: &&Owned| owned.pipeline.borrow().plan().is(plan);
         match self.partitions.values().find(at_it) {
             Some(owned) => Rc::clone(&owned.pipeline),
-            None => Rc::new(RefCell::new(Pipeline::new(Arc::clone(&self.rules), model))),
+            None => Rc::new(RefCell::new(plan.pipeline())),
         }
     }
 }

@@ -135,7 +135,7 @@ pub fn run(common: &Common, lane: u32, health: &Lane) -> Result<(), String> {
 fn engine(common: &Common, sink: Sink, commands: Sender<Command>) -> Engine<Sink> {
     Engine::new(
         common.options.clone(),
-        Arc::clone(common.models.rules()),
+        common.models.rules(),
         Arc::clone(&common.store),
         sink,
         Arc::clone(&common.metrics),

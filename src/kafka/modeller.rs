@@ -75,7 +75,7 @@ impl Modeller {
     pub fn open(common: &Common) -> Result<Option<Self>, String> {
         let topic = common.config.kafka.models_topic.clone();
         if !topics::is_there(&common.config.kafka, &topic)? {
-            if let Some(pin) = &common.config.model.pin {
+            if let Some(pin) = common.models.pin() {
                 return Err(format!("`model.pin` is `{pin}`, and the topic `{topic}` is missing"));
             }
             warn!(
@@ -97,7 +97,7 @@ impl Modeller {
         let common = common.clone();
         let mut modeller = Self { common, topic, consumer, files, current, published_ms, tried };
         modeller.read_to_end()?;
-        modeller.check_pin()?;
+        modeller.models().check_pin(modeller.models().pin().as_deref())?;
         Ok(Some(modeller))
     }
 
@@ -136,21 +136,6 @@ impl Modeller {
                 ));
             }
         }
-    }
-
-    fn check_pin(&self) -> Result<(), String> {
-        let Some(pin) = &self.common.config.model.pin else { return Ok(()) };
-        if self.models().want(pin) {
-            return Ok(());
-        }
-        let known: Vec<String> =
-            self.models().labels().iter().map(|label| format!("`{label}`")).collect();
-        Err(format!(
-            "`model.pin` is `{pin}`, and the topic `{}` holds {}; name one of these, or leave the \
-             pin out",
-            self.topic,
-            if known.is_empty() { "no model".to_owned() } else { known.join(", ") }
-        ))
     }
 
     fn models(&self) -> &Models {
@@ -193,12 +178,10 @@ impl Modeller {
                 warn!(model = label, "the model to go on with is not in the topic; left alone");
             }
             Entry::Current(label) => {
-                // A pin is stronger than what is published.
-                if self.common.config.model.pin.is_none() {
-                    let is_known = self.models().want(&label);
-                    if is_known && self.current.as_deref() != Some(&label) {
-                        info!(model = label, "going on with this model");
-                    }
+                let is_known = self.models().want(&label);
+                let is_pinned = self.models().pin().is_some();
+                if is_known && !is_pinned && self.current.as_deref() != Some(&label) {
+                    info!(model = label, "going on with this model");
                 }
                 self.current = Some(label);
             }
@@ -245,7 +228,7 @@ impl Modeller {
 
     fn fit(&mut self) -> Result<FitOutcome, String> {
         let Common { config, models, shutdown, .. } = &self.common;
-        let Some(census) = census::take(config, models.rules(), shutdown)? else {
+        let Some(census) = census::take(config, &models.rules(), shutdown)? else {
             return Err("shutting down".to_owned());
         };
         let Census { statistics, first_day, last_day } = &census;
@@ -307,8 +290,8 @@ impl Modeller {
     ) -> Result<FitOutcome, String> {
         let mut mover = Mover::connect(&self.common.config, "fit")?;
         self.catch_up()?;
-        let in_use = self.common.config.model.pin.as_ref().or(self.current.as_ref());
-        let in_use = in_use.and_then(|label| self.files.get(label));
+        let in_use = self.models().pin().or_else(|| self.current.clone());
+        let in_use = in_use.and_then(|label| self.files.get(&label));
         let held = in_use.and_then(|(file, model)| held_back(statistics, &fitted, (file, model)));
         fitted.file.version = self.version(&fitted.file.version);
         let label = format!("{}/{}", fitted.file.name, fitted.file.version);

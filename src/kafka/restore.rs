@@ -297,7 +297,7 @@ impl Restorer {
         let Reading { bounds, n_records, rebuild, .. } =
             task.reading.take().expect("a task that ends has read");
         let n_customers = rebuild.n_customers();
-        let pipeline = self.models.pipeline_of(rebuild.model_label());
+        let pipeline = self.models.resumed(rebuild.model_label()).pipeline();
         let ground = &self.ground;
         let restored = match rebuild.finish(partition, task.epoch, bounds, ground, &pipeline) {
             Ok(restored) => restored,

@@ -3,6 +3,7 @@
 //! that are functions of their arguments. Called by `engine`, `kafka::restore` and `http` look-ups.
 
 mod assess;
+mod plan;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::record::signal::{Evidence, SCHEMA, Signal};
 use crate::record::wire::{Estimate, Moment};
 
 use assess::{Basis, Prospects};
+pub use plan::Plan;
 
 /// Whose clock moved time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +143,11 @@ impl Pipeline {
     /// The rules.
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// What it was made of.
+    pub fn plan(&self) -> Plan {
+        Plan { rules: Arc::clone(&self.rules), model: self.model.clone() }
     }
 
     /// By what customers are judged.

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
-use lifetide::clv::Model;
 use lifetide::commands::load_config;
 use lifetide::config::{Emit, Purpose};
 use lifetide::engine::{
@@ -82,8 +81,8 @@ impl Recounter {
         for partition in 0..n_partitions {
             let gauges = Arc::new(metrics.own_partition(partition));
             recounter.tell(Input::Assigned { partition, epoch: 1, gauges });
-            let model = recounter.plan.model.clone();
-            let restored = never_processed(partition, n_partitions, model);
+            let plan = recounter.plan.clone();
+            let restored = never_processed(partition, n_partitions, plan);
             recounter.tell(Input::Restored(Box::new(restored)));
         }
         recounter
@@ -121,14 +120,14 @@ impl Recounter {
     }
 }
 
-fn never_processed(partition: i32, n_partitions: i32, model: Option<Arc<Model>>) -> Restored {
+fn never_processed(partition: i32, n_partitions: i32, plan: Plan) -> Restored {
     Restored {
         partition,
         n_partitions,
         epoch: 1,
         customers: Arc::default(),
         timers: engine::timers::Timers::default(),
-        model,
+        plan,
         erased: BTreeMap::new(),
         marker: None,
         offset_next: None,

@@ -11,6 +11,7 @@ mod ownership;
 mod poison;
 mod population;
 mod recount;
+mod reload;
 mod sameness;
 mod scale;
 mod source;

@@ -33,7 +33,13 @@ fn world() -> World {
 pub(super) fn remodel(world: &World, model: &Arc<Model>) -> Input {
     let customers = world.store.customers(0).unwrap();
     let pipeline = Pipeline::new(world.setup.rules(), Some(Arc::clone(model)));
-    Input::Model(Remodel::prepare(0, customers, &pipeline).unwrap())
+    Input::Model(Remodel::prepare(0, customers, &pipeline))
+}
+
+/// The model of the partition.
+fn label(world: &World) -> String {
+    let plan = world.store.customers(0).unwrap().plan().unwrap();
+    plan.model_label().to_owned()
 }
 
 /// The model that each marker names, as often as it is named in a row.
@@ -65,9 +71,9 @@ fn a_partition_changes_its_model_between_two_transactions_and_its_timers_with_it
     let records = world.records(0, 5);
     world.give(records).unwrap();
     world.give(prepared).unwrap();
-    assert_eq!(world.store.customers(0).unwrap().model_label(), "none", "a transaction is open");
+    assert_eq!(label(&world), "none", "a transaction is open");
     world.commit();
-    assert_eq!(world.store.customers(0).unwrap().model_label(), model.label());
+    assert_eq!(label(&world), model.label());
     // Holds every timer against the model of its partition.
     world.outcome();
     world.run().unwrap();
@@ -79,7 +85,7 @@ fn a_partition_changes_its_model_between_two_transactions_and_its_timers_with_it
     assert!(scored[n_before..].iter().all(|label| label == model.label()), "{scored:?}");
 
     world.restart();
-    assert_eq!(world.store.customers(0).unwrap().model_label(), model.label());
+    assert_eq!(label(&world), model.label());
     world.outcome();
 }
 
@@ -97,7 +103,7 @@ fn an_abort_does_not_lose_the_model_that_waits() {
     }
     world.commit();
     world.run().unwrap();
-    assert_eq!(world.store.customers(0).unwrap().model_label(), model.label());
+    assert_eq!(label(&world), model.label());
     assert_eq!(marked(&world), [model.label()], "nothing was committed before");
     world.outcome();
 }
@@ -110,6 +116,6 @@ fn what_was_prepared_for_an_earlier_ownership_is_dropped() {
     world.restart();
     world.give(prepared).unwrap();
     world.commit();
-    assert_eq!(world.store.customers(0).unwrap().model_label(), "none");
+    assert_eq!(label(&world), "none");
     world.outcome();
 }

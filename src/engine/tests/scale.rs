@@ -44,7 +44,7 @@ fn a_change_of_the_model_holds_a_large_partition_up_for_less_than_a_second() {
     let rules = Setup::new(Emit::Event).rules();
     let pipeline = Pipeline::new(rules, Some(Arc::new(model("mbg-nbd", true))));
     let began = Instant::now();
-    let remodel = Remodel::prepare(0, Arc::clone(&customers), &pipeline).unwrap();
+    let remodel = Remodel::prepare(0, Arc::clone(&customers), &pipeline);
     let prepared = began.elapsed();
     for i in (0..n_customers).step_by(CHANGED_EVERY as usize) {
         customers.put(&format!("{i:08}"), None, &changelog::encode(&customer(&mut dice)));

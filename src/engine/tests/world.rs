@@ -38,6 +38,8 @@ pub(super) struct Setup {
     /// Inputs in a transaction; each takes a millisecond.
     pub(super) commit_interval_ms: u64,
     pub(super) erasure_memory_days: i32,
+    /// Under other limits and by another model, as after a change of the configuration.
+    pub(super) is_changed: bool,
 }
 
 impl Setup {
@@ -50,11 +52,22 @@ impl Setup {
             events_max: 1_000_000,
             commit_interval_ms: 4,
             erasure_memory_days: 365,
+            is_changed: false,
         }
     }
 
     pub(super) fn rules(&self) -> Arc<Rules> {
-        Arc::new(rules(self.erasure_memory_days))
+        let mut rules = rules(self.erasure_memory_days);
+        if self.is_changed {
+            let churn = &mut rules.churn;
+            (churn.lapse_days_single, churn.lapse_days_min, churn.cooldown_days) = (60, 7, 3);
+            (churn.at_risk_silence_tail, churn.lapse_silence_tail) = (0.3, 0.1);
+            (churn.lapse_p_alive, churn.score_drift_max) = (0.7, 0.05);
+            churn.false_alarms_per_customer_year = 1.0;
+            churn.prior.alpha_weeks = 4.0;
+            rules.horizon.months = 24;
+        }
+        Arc::new(rules)
     }
 
     fn ground(&self) -> Ground {
@@ -67,14 +80,16 @@ impl Setup {
 
     /// Of the model that a marker names, or of the setup's where there is no marker.
     fn pipeline_of(&self, label: Option<&str>) -> Pipeline {
-        let Some(label) = label else { return self.pipeline() };
+        // A file says it then.
+        let Some(label) = label.filter(|_| !self.is_changed) else { return self.pipeline() };
         let is_it = |model: &Arc<Model>| model.label() == label;
         let known = ["mbg-nbd", "bg-nbd"].map(|name| Arc::new(model(name, true)));
         Pipeline::new(self.rules(), known.into_iter().find(is_it))
     }
 
     pub(super) fn pipeline(&self) -> Pipeline {
-        Pipeline::new(self.rules(), self.has_model.then(|| Arc::new(model("mbg-nbd", true))))
+        let name = if self.is_changed { "bg-nbd" } else { "mbg-nbd" };
+        Pipeline::new(self.rules(), self.has_model.then(|| Arc::new(model(name, true))))
     }
 }
 
