@@ -2,9 +2,10 @@
 //! HTTP: lanes report here, `http` asks, `commands` listen for signals and everyone waits on
 //! `Shutdown`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// The signal that ends this process for good.
 const FOR_GOOD: &str = "SIGUSR1";
@@ -62,6 +63,16 @@ pub struct Lanes {
     silence_max: Duration,
     /// By lane and partition: what stalls, in a sentence.
     stalls: Mutex<BTreeMap<(usize, i32), String>>,
+    told: Mutex<Told>,
+}
+
+/// What the log was told last, so that it is told what changes.
+#[derive(Debug, Default)]
+struct Told {
+    is_ready: bool,
+    /// The lanes that get no answer from the brokers, and since when there are any.
+    unanswered: BTreeSet<usize>,
+    unanswered_since: Option<Instant>,
 }
 
 impl Lanes {
@@ -70,7 +81,8 @@ impl Lanes {
     pub fn new(n_lanes: usize, silence_max: Duration) -> Arc<Self> {
         let cell = || Cell { state: AtomicU8::new(0), turned_ms: AtomicU64::new(0) };
         let cells = (0..n_lanes).map(|_| cell()).collect();
-        Arc::new(Self { cells, started: Instant::now(), silence_max, stalls: Mutex::default() })
+        let (stalls, told) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { cells, started: Instant::now(), silence_max, stalls, told })
     }
 
     /// What a lane reports through; `lane` counts from 0.
@@ -90,6 +102,19 @@ impl Lanes {
     /// A sentence for each partition that has work and does not come on.
     pub fn stalls(&self) -> Vec<String> {
         self.lock_stalls().values().cloned().collect()
+    }
+
+    fn lock_told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs whether the process is ready where that has changed.
+    fn tell(&self) {
+        let mut told = self.lock_told();
+        let is_ready = self.is_ready();
+        if mem::replace(&mut told.is_ready, is_ready) != is_ready {
+            info!("{}", if is_ready { "ready" } else { "not ready" });
+        }
     }
 
     fn lock_stalls(&self) -> MutexGuard<'_, BTreeMap<(usize, i32), String>> {
@@ -132,16 +157,42 @@ pub struct Lane {
 impl Lane {
     /// Says how far the lane is.
     pub fn set(&self, state: LaneState) {
-        self.cell().state.store(state as u8, Ordering::Release);
+        if self.cell().state.swap(state as u8, Ordering::AcqRel) != state as u8 {
+            self.lanes.tell();
+        }
     }
 
-    /// Says that a partition stalls, or that it does not.
-    pub fn set_stall(&self, partition: i32, sentence: Option<String>) {
+    /// Says that a partition stalls, or that it does not. Whether it did before.
+    pub fn set_stall(&self, partition: i32, sentence: Option<String>) -> bool {
         let mut stalls = self.lanes.lock_stalls();
-        match sentence {
+        let is_stalled = sentence.is_some();
+        let former = match sentence {
             Some(sentence) => stalls.insert((self.lane, partition), sentence),
             None => stalls.remove(&(self.lane, partition)),
         };
+        drop(stalls);
+        if former.is_some() != is_stalled {
+            self.lanes.tell();
+        }
+        former.is_some()
+    }
+
+    /// Says whether the brokers answer this lane. The log hears when that changes for all.
+    pub fn set_answered(&self, is_answered: bool) {
+        let mut told = self.lanes.lock_told();
+        if !is_answered {
+            told.unanswered.insert(self.lane);
+            if told.unanswered_since.is_none() {
+                told.unanswered_since = Some(Instant::now());
+                warn!(lane = self.lane, "the brokers do not answer; trying again");
+            }
+        } else if told.unanswered.remove(&self.lane)
+            && told.unanswered.is_empty()
+            && let Some(since) = told.unanswered_since.take()
+        {
+            let duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            info!(duration_ms, "the brokers answer again");
+        }
     }
 
     /// The engine's loop turned, busy or idle; to be called on every turn, also while restoring.
@@ -247,14 +298,14 @@ impl Shutdown {
                 signal = next() => signal,
                 () = shutdown.requested() => "a stopped part",
             };
-            info!(first, "shutting down");
+            info!(cause = first, "shutting down");
             shutdown.is_for_good.store(first == FOR_GOOD, Ordering::Release);
             shutdown.request();
             let why = tokio::select! {
                 signal = next() => signal,
                 () = tokio::time::sleep(grace) => "a shutdown over its time",
             };
-            error!(why, "exiting without waiting");
+            error!(cause = why, "exiting without waiting");
             std::process::exit(1);
         })
     }
@@ -291,10 +342,10 @@ mod tests {
         let lanes = Lanes::new(1, LONG);
         let lane = lanes.lane(0);
         lane.set(LaneState::Ready);
-        lane.set_stall(3, Some("partition `3` stalls".to_owned()));
+        assert!(!lane.set_stall(3, Some("partition `3` stalls".to_owned())));
         assert!(!lanes.is_ready() && lanes.silent().is_empty());
         assert_eq!(lanes.stalls(), ["partition `3` stalls"]);
-        lane.set_stall(3, None);
+        assert!(lane.set_stall(3, None) && !lane.set_stall(3, None));
         assert!(lanes.is_ready());
     }
 

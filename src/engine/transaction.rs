@@ -1,7 +1,7 @@
 //! How the engine's transactions begin and end: commit with outputs, state and offsets together, or
 //! drop the stage and read again. The order of the steps is the protocol.
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::port::{Command, Failure, Progress, Transactions};
 use super::{ABORTS_MAX, Engine, Open, Owned};
@@ -63,6 +63,8 @@ impl<T: Transactions> Engine<T> {
         self.n_aborts_in_a_row = 0;
         if let Some(open) = self.open.take() {
             self.metrics.transaction_committed(&open.tally);
+            let Open { n_steps: inputs, n_bytes: bytes, .. } = open;
+            debug!(partitions = progress.len(), inputs, bytes, "transaction committed");
         }
         for Progress { partition, offset_next, .. } in progress {
             let owned = self.partitions.get_mut(&partition).expect("it was staged just now");
@@ -126,7 +128,7 @@ impl<T: Transactions> Engine<T> {
             return Ok(());
         }
         self.metrics.transaction_aborted(cause);
-        warn!(why, "transaction aborted");
+        warn!(cause = cause.as_str(), why, "transaction aborted");
         self.transactions.abort()
     }
 }

@@ -134,7 +134,8 @@ impl Callbacks {
         let left = self.revoke_budget.saturating_sub(began.elapsed());
         // A closed channel is an engine that has ended in order, with nothing open.
         if acknowledged.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
-            warn!(partitions = ?numbers, "the revoke budget is spent; what is open is aborted");
+            let (lane, what) = (self.lane, "the revoke budget is spent; what is open is aborted");
+            warn!(lane, partitions = ?numbers, "{what}");
         }
         // Only now, so that the engine could commit; a commit after this finds them gone and
         // aborts.

@@ -215,6 +215,25 @@ pub fn explain(code: RDKafkaErrorCode, message: String, remedy: &str) -> String 
     }
 }
 
+/// Logs an error after which the client goes on by itself. Of failed connections there are many at
+/// a time, and the steward says once that the brokers do not answer.
+pub fn log_passing(error: &KafkaError, what: &str) {
+    let is_of_connection = matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::Resolve
+        )
+    );
+    if is_of_connection {
+        debug!(%error, "{what}");
+    } else {
+        warn!(%error, "{what}");
+    }
+}
+
 /// Sends librdkafka's log lines where ours go.
 #[derive(Clone, Debug, Default)]
 pub struct Quiet;
@@ -231,8 +250,21 @@ impl ClientContext for Quiet {
 
 impl rdkafka::consumer::ConsumerContext for Quiet {}
 
-/// One line of librdkafka's log.
+/// What librdkafka calls the failures of connections in its log.
+const CONNECTION: [&str; 6] = [
+    "Connect to ",
+    "Connection setup timed out",
+    "Disconnected",
+    "Failed to resolve",
+    "Receive failed",
+    "Send failed",
+];
+
+/// One line of librdkafka's log. Each client tells each connection that fails, some of them late:
+/// the steward says once that the brokers do not answer.
 pub fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    let is_of_connection = CONNECTION.iter().any(|words| message.contains(words));
+    let level = if is_of_connection { RDKafkaLogLevel::Debug } else { level };
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             error!(facility, "{message}");

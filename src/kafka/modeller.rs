@@ -107,7 +107,9 @@ impl Modeller {
             match self.poll(POLL) {
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {}
                 Some(Ok(())) => continue,
-                Some(Err(error)) => warn!(%error, "failed to read the models; trying again"),
+                Some(Err(error)) => {
+                    clients::log_passing(&error, "failed to read the models; trying again");
+                }
             }
             if self.is_due() {
                 self.attempt();
@@ -125,7 +127,9 @@ impl Modeller {
                 {
                     return Err(format!("failed to read `{}`: {error}", self.topic));
                 }
-                Some(Err(error)) => warn!(%error, "failed to read the models; trying again"),
+                Some(Err(error)) => {
+                    clients::log_passing(&error, "failed to read the models; trying again");
+                }
                 Some(Ok(())) | None => {}
             }
             if began.elapsed() > PATIENCE {
@@ -311,7 +315,7 @@ impl Modeller {
         }
         mover.commit(None)?;
         match held {
-            None => info!(model = label, "published a model"),
+            None => info!(model = label, customers = statistics.n_customers(), "published a model"),
             Some(reason) => {
                 let reason = reason.to_string();
                 warn!(model = label, reason, "held a model back; `model.pin` would take it");

@@ -151,7 +151,7 @@ impl Restorer {
                 let (low, end) = (reading.changelog_next, reading.end);
                 let is_empty = low >= end;
                 if !is_empty {
-                    info!(partition, offsets = end - low, "restoring partition");
+                    info!(partition, lag_records = end - low, "restoring partition");
                 }
                 task.gauges.restore_from(low, end);
                 task.reading = Some(reading);
@@ -174,15 +174,16 @@ impl Restorer {
             }
             Ok((reading, stable)) => {
                 if is_first {
-                    let end = reading.end;
-                    info!(partition, stable, end, "restore waits for an open transaction to end");
+                    let (offset_stable, offset_end) = (stable, reading.end);
+                    let what = "restore waits for an open transaction to end";
+                    info!(partition, offset_stable, offset_end, "{what}");
                 }
                 Ok(false)
             }
             Err(error) if let Some(sentence) = self.forbidden(&error) => Err(sentence),
             Err(error) if is_late => Err(self.fault(partition, &error.to_string())),
             Err(error) => {
-                warn!(partition, %error, "failed to ask for a partition's state; asking again");
+                clients::log_passing(&error, "failed to ask for a partition's state; asking again");
                 Ok(false)
             }
         }
@@ -252,7 +253,7 @@ impl Restorer {
                         let topic = &self.changelog_topic;
                         return Err(format!("failed to read the changelog `{topic}`: {error}"));
                     }
-                    warn!(%error, "failed to read the changelog; trying again");
+                    clients::log_passing(&error, "failed to read the changelog; trying again");
                 }
                 None => break,
             }
@@ -318,14 +319,14 @@ impl Restorer {
         for loss in restored.mending.iter().flat_map(|mending| &mending.losses) {
             warn!(partition, "restored with a loss: {loss}");
         }
-        let elapsed_ms = u64::try_from(task.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = u64::try_from(task.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         info!(
             partition,
             records = n_records,
             customers = n_customers,
             offset_next = restored.offset_next,
-            elapsed_ms,
-            records_per_s = n_records * 1000 / elapsed_ms.max(1),
+            duration_ms,
+            records_per_s = n_records * 1000 / duration_ms.max(1),
             "restored partition"
         );
         Ok(Some(restored))

@@ -187,7 +187,7 @@ impl Source {
             )));
         }
         // librdkafka reconnects and rejoins by itself.
-        warn!(%error, "failed to poll; the client tries again");
+        clients::log_passing(error, "failed to poll; the client tries again");
         Ok(())
     }
 

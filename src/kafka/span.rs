@@ -8,7 +8,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use tracing::warn;
 
 use super::clients::{self, Quiet};
 use super::refusal::{Use, missing_right};
@@ -206,7 +205,9 @@ impl Spans {
                 {
                     return Err(failed(error));
                 }
-                Some(Err(error)) => warn!(%error, "failed to poll; the client tries again"),
+                Some(Err(error)) => {
+                    clients::log_passing(&error, "failed to poll; the client tries again");
+                }
                 None if heard.elapsed() > PATIENCE => {
                     let silence_s = PATIENCE.as_secs();
                     return Err(format!(

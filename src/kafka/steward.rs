@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::clients::{self, Quiet};
 use super::cover::Cover;
@@ -242,6 +242,10 @@ impl Steward {
     fn regrown(&self) -> Option<String> {
         let topic = &self.kafka.input_topic;
         let metadata = self.uncommitted.fetch_metadata(Some(topic), ASK).ok()?;
+        if self.ownership.owned().is_empty() {
+            // Of a lane with partitions each of them is asked for.
+            self.health.set_answered(true);
+        }
         let found = metadata.topics().iter().find(|found| found.name() == topic)?;
         let n_partitions = i32::try_from(found.partitions().len()).ok()?;
         (n_partitions > self.n_partitions).then(|| recount(self.n_partitions, n_partitions))
@@ -264,6 +268,7 @@ impl Steward {
             let high = self.uncommitted.fetch_watermarks(topic, partition, ASK);
             match (stable, high) {
                 (Ok((low, stable)), Ok((_, high))) => {
+                    self.health.set_answered(true);
                     self.ends.learnt(partition, stable);
                     self.show_ends(partition, low, stable, high);
                     if is_at_one_input {
@@ -274,6 +279,7 @@ impl Steward {
                 }
                 (Err(error), _) | (_, Err(error)) => {
                     debug!(%error, partition, "failed to ask where the partition ends");
+                    self.health.set_answered(false);
                     // A broker in trouble is no lane in trouble: nothing counts until it answers.
                     self.stop_watching(partition);
                     self.look_from = partition + 1;
@@ -324,7 +330,11 @@ impl Steward {
         };
         let verdict = self.watchdog.see(partition, Sight { work, progress }, self.began.elapsed());
         match verdict {
-            Verdict::Fine => self.health.set_stall(partition, None),
+            Verdict::Fine => {
+                if self.health.set_stall(partition, None) {
+                    info!(partition, "the partition comes on again");
+                }
+            }
             Verdict::Heal(sentence) => {
                 if matches!(work, Work::Records(_)) {
                     warn!(partition, "{sentence}; reading it again");
@@ -335,7 +345,9 @@ impl Steward {
                 }
                 self.health.set_stall(partition, Some(sentence));
             }
-            Verdict::Stalled(sentence) => self.health.set_stall(partition, Some(sentence)),
+            Verdict::Stalled(sentence) => {
+                self.health.set_stall(partition, Some(sentence));
+            }
             Verdict::GiveUp(sentence) => {
                 let sentence = format!(
                     "{sentence}, twice `processing.stall_timeout_s`; exiting, so that a restart \

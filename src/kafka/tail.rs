@@ -9,7 +9,6 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
-use tracing::warn;
 
 use super::clients::{self, Quiet};
 use crate::config::Kafka;
@@ -87,7 +86,9 @@ impl Tail {
                 return Ok(true);
             }
             Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-            Some(Err(error)) => warn!(%error, "failed to poll; the client tries again"),
+            Some(Err(error)) => {
+                clients::log_passing(&error, "failed to poll; the client tries again");
+            }
         }
         Ok(false)
     }

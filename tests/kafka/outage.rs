@@ -47,6 +47,27 @@ fn a_broker_that_is_killed_and_comes_back_costs_nothing() {
     outcome.check_restore(&mut instance);
 }
 
+/// Goal: who reads the log of an outage finds when it began and ended, not each failed connection
+/// of each client.
+#[test]
+fn an_outage_is_told_once_and_so_is_its_end() {
+    let Some(mut broker) = Broker::start() else { return };
+    let deployment = Deployment::new(&broker.address());
+    let mut instance = deployment.instance("tells", 2);
+    let mut process = instance.start();
+    instance.wait_until_ready(&mut process);
+    broker.kill_9();
+    process.wait_for_log("the brokers do not answer", 1);
+    broker.restart();
+    process.wait_for_log("the brokers answer again", 1);
+    Instance::stop(process);
+    let logs = instance.logs();
+    let n_told = |words: &str| logs.matches(words).count();
+    assert_eq!([n_told("do not answer"), n_told("answer again")], [1, 1], "{logs}");
+    assert_eq!([n_told("Connect to"), n_told("AllBrokersDown")], [0, 0], "{logs}");
+    assert!(logs.lines().count() < 60, "{logs}");
+}
+
 /// Waits until all that was sent is processed, stops, and holds what is there against the load.
 fn finish<'a>(
     deployment: &'a Deployment,
