@@ -28,6 +28,7 @@
 //! | [`kafka`] | lanes: poll thread, transactions, restore, what topics must be |
 //! | [`http`] [`metrics`] [`lifecycle`] | look-ups and probes; Prometheus; readiness and shutdown |
 //! | [`broadcast`] | the newest signals, for those who watch them over HTTP |
+//! | [`logs`] [`reload`] | how a line looks; what changes while it runs |
 //! | [`config`] | file, environment, `--set`; every rule between keys |
 //! | [`models`] | the models that are known, and the one to go on with |
 //! | [`plan`] | pipelines of a configuration and its model file |
@@ -70,6 +71,7 @@ pub mod history;
 pub mod http;
 pub mod kafka;
 pub mod lifecycle;
+pub mod logs;
 pub mod lookup;
 pub mod metrics;
 pub mod models;
@@ -78,6 +80,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod population;
 pub mod record;
+pub mod reload;
 pub mod replay;
 pub mod service;
 pub mod sim;

@@ -99,6 +99,11 @@ impl Service {
         Arc::clone(&self.common.metrics)
     }
 
+    /// What can be changed while it runs.
+    pub fn changeable(&self) -> (Arc<Models>, http::Access) {
+        (Arc::clone(&self.common.models), self.access.clone())
+    }
+
     /// Runs until shutdown, then until everything is committed and closed. Call it on a thread of a
     /// runtime whose other threads serve HTTP.
     ///
@@ -131,6 +136,7 @@ impl Service {
         let server = tokio::spawn(http::serve(listener, services, shutdown.requested()));
         let sampling = tokio::spawn(sample(self.metrics(), shutdown.requested()));
         info!(
+            version = env!("CARGO_PKG_VERSION"),
             %address,
             group = kafka.group_id,
             input = kafka.input_topic,

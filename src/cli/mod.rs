@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
-use tracing_subscriber::EnvFilter;
 
 use crate::event::Reason;
+use crate::logs;
 pub use evaluate::Evaluate;
 use help::{
     CHECK_EXAMPLES, CONFIG_EXAMPLES, DEMO_EXAMPLES, EVALUATE_EXAMPLES, EXIT_CODES,
@@ -33,8 +33,15 @@ pub use past::{Explain, Fit, HistoryFile, Import, Layers, ModelName, Order, Repl
 #[command(name = "lifetide", version, after_help = TOP_EXAMPLES)]
 pub struct Cli {
     /// What to log: `error`, `warn`, `info`, `debug`, `trace`, or rules such as
-    /// `info,lifetide::engine=debug` [default: `RUST_LOG`, else `info`; in `demo` `warn`]
-    #[arg(long, global = true, value_name = "LEVEL", value_parser = log_rules, display_order = 99)]
+    /// `info,lifetide::engine=debug` [default: `RUST_LOG`, else for `run` `log.level`, else `info`;
+    /// in `demo` `warn`]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        value_parser = logs::checked,
+        display_order = 99
+    )]
     pub log: Option<String>,
     /// What to do.
     #[command(subcommand)]
@@ -280,7 +287,7 @@ pub enum Partitioner {
 }
 
 /// Where the configuration of a command that needs a cluster comes from.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ClusterLayers {
     /// The configuration; `config/lifetide.toml` lists every key with its default
     #[arg(long, value_name = "FILE")]
@@ -328,18 +335,4 @@ fn reason(name: &str) -> Result<Reason, String> {
         let names = Reason::ALL.map(Reason::as_str).join(", ");
         format!("no event is refused for it; the reasons are {names}")
     })
-}
-
-fn log_rules(text: &str) -> Result<String, String> {
-    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-    let is_word = |rule: &str| rule.bytes().all(|byte| byte.is_ascii_alphabetic());
-    // A bare word that is no level would be taken for a module, and silence everything else.
-    let unknown = text
-        .split(',')
-        .find(|rule| is_word(rule) && !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(rule)));
-    if let Some(word) = unknown {
-        return Err(format!("`{word}` is no level; the levels are {}", LEVELS.join(", ")));
-    }
-    EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
-    Ok(text.to_owned())
 }

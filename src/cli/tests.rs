@@ -7,16 +7,6 @@ use jiff::civil::Date;
 
 use super::*;
 
-#[test]
-fn a_log_level_is_a_level_and_a_rule_names_its_module() {
-    for rules in ["info", "WARN", "info,lifetide::engine=debug", "lifetide=trace,off"] {
-        assert_eq!(log_rules(rules), Ok(rules.to_owned()));
-    }
-    for rules in ["loud", "info,debgu"] {
-        assert!(log_rules(rules).unwrap_err().contains("is no level"), "{rules}");
-    }
-}
-
 fn parse(line: &str) -> Result<Cli, ErrorKind> {
     Cli::try_parse_from(line.split(' ')).map_err(|error| error.kind())
 }

@@ -33,9 +33,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use tracing::error;
 
 use crate::cli;
-use crate::config::{Config, ConfigFaults, File, NEAR_PREFIX, Purpose, Sources};
+use crate::config::{Config, ConfigFaults, File, NEAR_PREFIX, Purpose, Sources, Values};
 use crate::kafka::admin;
 use crate::kafka::placement::Partitioner;
 use crate::lifecycle::Shutdown;
@@ -75,6 +76,15 @@ pub fn conclude(result: Result<Outcome>) -> ExitCode {
     let mut stderr = io::stderr().lock();
     for line in format!("{error:#}").lines() {
         writeln!(stderr, "error: {line}").ok();
+    }
+    ExitCode::from(exit_code(&error))
+}
+
+/// [`conclude`] where the logs are read by machines: what went wrong is lines of the log.
+pub fn conclude_logged(result: Result<Outcome>) -> ExitCode {
+    let Err(error) = result else { return conclude(result) };
+    for line in format!("{error:#}").lines() {
+        error!("{line}");
     }
     ExitCode::from(exit_code(&error))
 }
@@ -124,7 +134,16 @@ fn progress(length: u64, template: &str) -> ProgressBar {
 /// # Errors
 /// [`ConfigFaults`] with all that is wrong, or [`Misuse`] where a layer cannot be read at all.
 pub fn load_config(path: Option<&Path>, sets: &[String], purpose: Purpose) -> Result<Config> {
-    with_sources(path, sets, purpose, |sources| Ok(crate::config::load(sources)?))
+    load_with_values(path, sets, purpose).map(|(config, _)| config)
+}
+
+/// [`load_config`], with what tells one configuration from another.
+fn load_with_values(
+    path: Option<&Path>,
+    sets: &[String],
+    purpose: Purpose,
+) -> Result<(Config, Values)> {
+    with_sources(path, sets, purpose, |sources| Ok(crate::config::load_with_values(sources)?))
 }
 
 /// Reads the layers of the configuration from this process's world, for `use_them`.

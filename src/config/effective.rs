@@ -33,7 +33,7 @@ pub struct Setting {
 /// # Errors
 /// All that is wrong, at once.
 pub fn settings(sources: &Sources<'_>) -> Result<Vec<Setting>, ConfigFaults> {
-    let (config, entries) = read_all(sources)?;
+    let (config, _, entries) = read_all(sources)?;
     let mut settings = Vec::new();
     let mut table = "";
     for line in REFERENCE.lines() {
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     /// A value that is no default for every key, and names of the user's own.
-    const CHANGED: [(&str, &str); 51] = [
+    const CHANGED: [(&str, &str); 52] = [
         ("kafka.brokers", "a:1,b:2"),
         ("kafka.group_id", "1e5"),
         ("kafka.instance_id", "i-1"),
@@ -207,6 +207,7 @@ mod tests {
         ("churn.prior_weeks", "9.5"),
         ("churn.false_alarms_per_customer_year", "0.5"),
         ("churn.usage_false_alarms_per_customer_year", "0.75"),
+        ("log.level", "warn,lifetide=debug"),
         ("segments.tiers", "{ \"a.b\" = 0, gold = \"100\" }"),
     ];
 

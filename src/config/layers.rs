@@ -15,7 +15,7 @@ pub(super) const ENVIRONMENT_PREFIX: &str = "LIFETIDE__";
 pub const NEAR_PREFIX: &str = "LIFETIDE_";
 
 /// The sections of the file.
-const SECTIONS: [&str; 6] = ["kafka", "processing", "model", "churn", "segments", "http"];
+const SECTIONS: [&str; 7] = ["kafka", "processing", "model", "churn", "segments", "http", "log"];
 
 /// The tables whose names are the user's own. Giving one as a whole replaces what was there.
 pub(super) const FREE_TABLES: [&str; 3] = ["kafka.client", "processing.rates", "segments.tiers"];

@@ -12,10 +12,12 @@
 //! | `sections` | each key with its default and range |
 //! | `client` | librdkafka's settings, also those that stand in a file of their own |
 //! | `rules` | what must hold between keys |
+//! | `changes` | what a running process takes of a new configuration, and what it leaves |
 //! | `faults` | what is wrong, where it came from, what to do; masking of secrets |
 //! | `hints` `unknown` | what was likely meant by a wrong value, by a wrong key |
 //! | `effective` | every key with its value and origin, to be written out again |
 
+mod changes;
 mod client;
 pub mod effective;
 mod faults;
@@ -41,6 +43,7 @@ use jiff::tz::TimeZone;
 use crate::churn::Tier;
 use crate::money::{Currency, Rates};
 
+pub use changes::{Change, Values};
 pub use client::{COMMON_SETTINGS, SETTING_FILE_BYTES_MAX};
 pub use faults::{ConfigFaults, Fault, Misuse, Origin};
 pub(crate) use faults::{edit_distance, is_secret, nearest_word};
@@ -65,6 +68,8 @@ pub struct Config {
     pub segments: Segments,
     /// `[http]`
     pub http: Http,
+    /// `[log]`
+    pub log: Log,
 }
 
 /// `[kafka]`: the cluster, this process's identity in it, and the topics.
@@ -244,23 +249,41 @@ pub struct Http {
     pub token_file: Option<PathBuf>,
 }
 
+/// `[log]`: what is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A level or rules of modules; `None` is the command's own.
+    pub level: Option<String>,
+}
+
 /// Reads the layers and checks every rule.
 ///
 /// # Errors
 /// All that is wrong, at once.
 pub fn load(sources: &Sources<'_>) -> Result<Config, ConfigFaults> {
-    Ok(read_all(sources)?.0)
+    load_with_values(sources).map(|(config, _)| config)
 }
 
-fn read_all(sources: &Sources<'_>) -> Result<(Config, BTreeMap<String, Entry>), ConfigFaults> {
+/// [`load`], with what tells one configuration from another.
+///
+/// # Errors
+/// All that is wrong, at once.
+pub fn load_with_values(sources: &Sources<'_>) -> Result<(Config, Values), ConfigFaults> {
+    read_all(sources).map(|(config, values, _)| (config, values))
+}
+
+type Read = (Config, Values, BTreeMap<String, Entry>);
+
+fn read_all(sources: &Sources<'_>) -> Result<Read, ConfigFaults> {
     let layers = Layers::from_sources(sources);
     if layers.is_broken {
         return Err(ConfigFaults(layers.faults));
     }
-    let (config, reader) = interpret(layers, sources);
+    let (config, mut reader) = interpret(layers, sources);
+    let values = reader.take_values();
     let (mut faults, entries) = reader.finish();
     if faults.is_empty() {
-        return Ok((config, entries));
+        return Ok((config, values, entries));
     }
     if let (Some(file), Some(entry)) = (&config.model.file, entries.get("model.file")) {
         let has_fault = |key: &str| faults.iter().any(|fault| fault.key == key);

@@ -14,9 +14,10 @@ use super::hints;
 use super::layers::Entry;
 use super::read::{Reader, plain_name};
 use super::{
-    Churn, Config, Emit, Http, Kafka, ModelChoice, Processing, Purpose, Segments, Sources,
+    Churn, Config, Emit, Http, Kafka, Log, ModelChoice, Processing, Purpose, Segments, Sources,
 };
 use crate::churn::Tier;
+use crate::logs;
 use crate::money::{Currency, Rates, parse_minor};
 
 /// Kafka's own limit on a topic's name.
@@ -33,7 +34,8 @@ pub(super) fn read(reader: &mut Reader, sources: &Sources<'_>) -> Config {
     let segments = segments(reader, processing.currency);
     let model = model(reader);
     let kafka = kafka(reader, sources, http.listen.port());
-    Config { kafka, processing, model, churn, segments, http }
+    let log = log(reader);
+    Config { kafka, processing, model, churn, segments, http, log }
 }
 
 fn kafka(reader: &mut Reader, sources: &Sources<'_>, port: u16) -> Kafka {
@@ -279,4 +281,12 @@ fn http(reader: &mut Reader) -> Http {
         }),
         token_file: reader.take("http.token_file", None, Entry::path),
     }
+}
+
+fn log(reader: &mut Reader) -> Log {
+    let level = reader.take("log.level", None, |entry| {
+        let rules = entry.string()?;
+        if rules.is_empty() { Ok(None) } else { logs::checked(&rules).map(Some) }
+    });
+    Log { level }
 }

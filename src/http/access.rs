@@ -1,5 +1,5 @@
 //! Who may see customer data: nobody on a public address without a token. Decides from the address,
-//! the token and a request's headers; answers nothing itself. Called once by `service`, by
+//! the token and a request's headers; answers nothing itself. Called by `service` and `reload`, by
 //! `check`, and by the customer handlers on each request.
 
 use std::fmt;
@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
@@ -74,11 +75,11 @@ pub enum AccessError {
     NotPrintable { file: PathBuf },
 }
 
-/// The rule for customer data, settled at the start.
+/// The rule for customer data; its clones are one.
 #[derive(Clone, Debug)]
-pub struct Access(Rule);
+pub struct Access(Arc<RwLock<Rule>>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Rule {
     /// Whoever is on this machine may look.
     ThisMachine,
@@ -92,11 +93,12 @@ enum Rule {
 /// # Errors
 /// [`AccessError::Public`] for an address that others can reach and no token.
 pub fn guard(listen: SocketAddr, token: Option<Token>) -> Result<Access, AccessError> {
-    match token {
-        Some(token) => Ok(Access(Rule::Bearer(token))),
-        None if listen.ip().to_canonical().is_loopback() => Ok(Access(Rule::ThisMachine)),
-        None => Err(AccessError::Public { listen }),
-    }
+    let rule = match token {
+        Some(token) => Rule::Bearer(token),
+        None if listen.ip().to_canonical().is_loopback() => Rule::ThisMachine,
+        None => return Err(AccessError::Public { listen }),
+    };
+    Ok(Access(Arc::new(RwLock::new(rule))))
 }
 
 /// Why a request is refused.
@@ -109,8 +111,17 @@ pub(super) enum Refusal {
 }
 
 impl Access {
+    /// Goes on by the rule of another, from the next request on. Says whether it is another one.
+    pub fn replace(&self, other: &Self) -> bool {
+        let new = other.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut rule = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let is_new = *rule != new;
+        *rule = new;
+        is_new
+    }
+
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        match &self.0 {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
             Rule::Bearer(token) => match bearer(headers) {
                 Some(shown) if token.is(shown) => Ok(()),
                 Some(_) | None => Err(Refusal::Token),
@@ -213,6 +224,19 @@ mod tests {
         check("Basic 0123456789abcdef", false);
         check("0123456789abcdef", false);
         assert_eq!(access.check(&HeaderMap::new()), Err(Refusal::Token));
+    }
+
+    #[test]
+    fn a_new_token_opens_and_the_old_one_does_not_for_every_clone() {
+        let listen = "0.0.0.0:1".parse().unwrap();
+        let access = |secret: &str| guard(listen, Some(token_of(secret).unwrap())).unwrap();
+        let (running, new) = (access(SECRET), "fedcba9876543210");
+        let served = running.clone();
+        assert!(!running.replace(&access(SECRET)) && running.replace(&access(new)));
+        let check = |secret: &str| {
+            served.check(&headers(AUTHORIZATION, &format!("Bearer {secret}"))).is_ok()
+        };
+        assert_eq!((check(SECRET), check(new)), (false, true));
     }
 
     #[test]

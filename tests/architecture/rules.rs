@@ -124,7 +124,7 @@ pub(crate) const ROWS: &[Row] = &[
     pure("explanation", &[PURE]),
     Row {
         module: "config",
-        modules: &[PURE],
+        modules: &[PURE, &["logs"]],
         crates: &["jiff", "serde", "thiserror", "toml", "rust_decimal"],
         std: Std::Without(&["net::TcpStream", "process", "thread"]),
     },
@@ -148,6 +148,19 @@ pub(crate) const ROWS: &[Row] = &[
         modules: &[],
         crates: &["crossbeam_channel", "thiserror", "tokio"],
         std: NO_WORLD,
+    },
+    Row {
+        module: "logs",
+        modules: &[],
+        crates: &["jiff", "tracing", "tracing_subscriber"],
+        std: Std::Without(&["fs", "net", "process"]),
+    },
+    // It reads the files that may change.
+    Row {
+        module: "reload",
+        modules: &[PURE, &["config", "http", "lifecycle", "logs", "models", "plan"]],
+        crates: &["anyhow", "tokio", "tracing", "xxhash_rust"],
+        std: NO_SOCKETS,
     },
     Row {
         module: "engine",
@@ -232,7 +245,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         module: "lookup",
-        modules: &[PURE, &["http", "lifecycle", "models", "store"]],
+        modules: &[PURE, &["http", "lifecycle", "store"]],
         crates: &[],
         std: NO_WORLD,
     },
@@ -258,8 +271,8 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         module: "cli",
-        modules: &[&["calibration", "event", "history"]],
-        crates: &["clap", "clap_complete", "jiff", "tracing_subscriber"],
+        modules: &[&["calibration", "event", "history", "logs"]],
+        crates: &["clap", "clap_complete", "jiff"],
         std: Std::Without(&["fs", "io", "process", "thread"]),
     },
     Row {
@@ -267,7 +280,8 @@ pub(crate) const ROWS: &[Row] = &[
         modules: &[
             PURE,
             &["config", "store", "metrics", "lifecycle", "engine", "kafka", "http", "sim"],
-            &["calibration", "cli", "demo", "dice", "history", "plan", "replay", "service"],
+            &["calibration", "cli", "demo", "dice", "history", "logs", "plan", "reload"],
+            &["replay", "service"],
         ],
         crates: &[
             "anyhow",
@@ -293,8 +307,8 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         module: "main",
-        modules: &[&["cli", "commands"]],
-        crates: &["anyhow", "clap", "mimalloc", "tracing", "tracing_subscriber"],
+        modules: &[&["cli", "commands", "logs"]],
+        crates: &["anyhow", "clap", "mimalloc"],
         std: Std::Without(&["fs", "net", "thread", "collections"]),
     },
     Row { module: "lib", modules: &[], crates: &[], std: Std::Pure },

@@ -65,7 +65,7 @@ fn a_zombie_inside_a_transaction_shows_nothing_once_its_partitions_have_moved() 
 fn restores_ms(log: &str) -> Vec<u64> {
     let lines = log.lines().filter(|line| line.contains("restored partition"));
     let line = |line: &str| serde_json::from_str::<Value>(line).unwrap();
-    lines.map(|text| line(text)["fields"]["duration_ms"].as_u64().unwrap()).collect()
+    lines.map(|text| line(text)["duration_ms"].as_u64().unwrap()).collect()
 }
 
 /// Goal: who has lost everything commits nothing of it and takes part again, in the same process;

@@ -4,11 +4,12 @@
 //! `support` starts the broker and talks to it; `broker_rules` shows that it keeps the rules on
 //! which every other test here relies. `kill`, `two_processes`, `outage` and `storm` disturb the
 //! processor at random moments, `aimed`, `frozen`, `moves` and `doubt` at chosen ones; `limits` and
-//! `bounded` give it too much, `stall` lets records wait while nothing fails, `scale` has more
-//! processes and fewer, `repartition` gives its input more partitions, `restore` takes state away,
-//! and `secure` gives it a user with few rights; `import` and `redrive` disturb the commands that
-//! move records, and `fit` reads with one. `equality` says what must hold all the same, by the
-//! recounts of `replay` and of `recount`, and `audit` does for runs that are too long for it.
+//! `bounded` give it too much, `reload` changes its configuration under it, `stall` lets records
+//! wait while nothing fails, `scale` has more processes and fewer, `repartition` gives its input
+//! more partitions, `restore` takes state away, and `secure` gives it a user with few rights;
+//! `import` and `redrive` disturb the commands that move records, and `fit` reads with one.
+//! `equality` says what must hold all the same, by the recounts of `replay` and of `recount`, and
+//! `audit` does for runs that are too long for it.
 //!
 //! # The catalogue
 //! What has gone wrong in systems of this kind, and what must hold here all the same.
@@ -92,6 +93,8 @@ mod outage;
 mod recount;
 #[cfg(test)]
 mod redrive;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod repartition;
 #[cfg(test)]

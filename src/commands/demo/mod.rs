@@ -5,13 +5,15 @@
 mod audience;
 mod show;
 
-use std::io::{Write, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::warn;
 
 use self::show::Show;
 use super::Outcome;
@@ -68,6 +70,8 @@ pub fn execute(arguments: &cli::Demo) -> Result<Outcome> {
     runtime.block_on(async {
         let interrupt = Shutdown::new();
         tokio::spawn(interrupt.on_signals(GRACE).context("signals cannot be heard")?);
+        let hangups = signal(SignalKind::hangup()).context("signals cannot be heard")?;
+        tokio::spawn(hear(hangups, interrupt.clone()));
         let halt = Shutdown::new();
         let kafka = config.kafka.clone();
         let service = Service::new(config, plan, halt.clone(), OnLoss::Refuse)?;
@@ -90,6 +94,17 @@ pub fn execute(arguments: &cli::Demo) -> Result<Outcome> {
         end?
     })?;
     Ok(Outcome::Done)
+}
+
+/// There is nothing to reload. Who has closed the terminal wants no demo any more.
+async fn hear(mut hangups: Signal, interrupt: Shutdown) {
+    let had_terminal = stderr().is_terminal();
+    while hangups.recv().await.is_some() {
+        if had_terminal && !stderr().is_terminal() {
+            return interrupt.request();
+        }
+        warn!("SIGHUP: a demo has no configuration to reload");
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {

@@ -305,10 +305,16 @@ impl Instance {
 
     /// The status and the body of an answer.
     pub(crate) fn get(&self, path: &str) -> Result<(u16, String), String> {
+        self.get_with(path, "")
+    }
+
+    /// The same with header lines, each with its line end.
+    pub(crate) fn get_with(&self, path: &str, headers: &str) -> Result<(u16, String), String> {
         let ask = || {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+            write!(stream, "{head}{headers}\r\n")?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
             Ok(answer)

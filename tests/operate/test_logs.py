@@ -1,0 +1,194 @@
+"""Logs: one JSON object a line unless on a terminal, short lines there, and no customer anywhere."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import time
+import urllib.parse
+
+import pytest
+from confluent_kafka import Producer
+
+from conftest import DEADLINE_S, Process, free_port, get, wait_until
+
+# What no line may show. Beside the plain ones: ids that quoting and escaping change.
+CUSTOMERS = [
+    "zx-plain-4711", 'zx-"quoted"', "zx-\\back", "zx-new\nline", "zx-{braces}", "zx-\u00fcml\u00e4ut",
+    "zx-%41", "zx-" + "l" * 125, "zx-erased-1",
+]
+MARK = "zx-"
+SECRET = "token-0123456789abcdef"
+
+
+def produce(broker: str, topic: str, records: list[tuple[bytes | None, bytes]]):
+    """Sends records and waits until all have arrived."""
+    producer = Producer({"bootstrap.servers": broker})
+    for key, value in records:
+        producer.produce(topic, value, key)
+    assert producer.flush(DEADLINE_S) == 0
+
+
+def event(customer: str, kind: str = "order.completed", at: str = "2024-01-01", **more) -> tuple:
+    """An event with its key."""
+    document = {"type": kind, "customer_id": customer, "occurred_at": f"{at}T12:00:00Z", **more}
+    return customer.encode(), json.dumps(document).encode()
+
+
+def refused(customer: str) -> list[tuple]:
+    """What is refused, for each kind of reason that can quote what it met."""
+    key, whole = event(customer, amount="4.00")
+    return [
+        (key, whole[:-20]),
+        (key, customer.encode()),
+        (b"zx-other", whole),
+        event(customer, kind=customer),
+        event(customer, amount=customer),
+        event(customer, amount="4.00", currency=customer[:3]),
+        event(customer, amount="4.00", order_id=customer * 40),
+        event(customer, amount="4.00", at="2124-01-01"),
+        event(customer + "x" * 200, amount="4.00"),
+        (key, whole.replace(b"2024-01-01", customer.encode().replace(b'"', b"'"))),
+    ]
+
+
+def metric(url: str, name: str) -> float:
+    """The sum of a family's series."""
+    text = get(f"{url}/metrics")[1].decode()
+    values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.M)
+    return sum(map(float, values))
+
+
+def documents(text: str) -> list[dict]:
+    """Every line of a log as the object that it must be."""
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert lines and all(isinstance(line, dict) for line in lines)
+    return lines
+
+
+@pytest.mark.long
+def test_each_line_is_an_object_and_names_no_customer(processor, broker, scratch):
+    token = scratch / "token"
+    token.write_text(SECRET)
+    one = processor({
+        "http.token_file": str(token), "processing.idle_lag_s": 5, "kafka.session_timeout_ms": 6000,
+        "kafka.transaction_timeout_ms": 5500, "processing.stall_timeout_s": 5,
+    }, partitions=2)
+    topic = one.topics["kafka.input_topic"]
+    records = [event(customer, amount="40.00") for customer in CUSTOMERS]
+    records += [bad for customer in CUSTOMERS for bad in refused(customer)]
+    records += [(None, b"zx-no-key"), event("zx-erased-1", "customer.erased", "2024-02-01")]
+    produce(broker, topic, records)
+    # Time goes on by the wall clock, and whoever bought once in 2024 has lapsed by now.
+    wait_until("signals of silence", lambda: metric(one.url, "lifetide_signals_total") >= 8)
+    assert metric(one.url, "lifetide_dead_letters_total") >= 9 * len(CUSTOMERS)
+    assert metric(one.url, "lifetide_timers_fired_total") >= 8
+
+    seen = set()
+    for customer in [*CUSTOMERS, "zx-nobody", "zx-\u0000", "zx-" + "y" * 400]:
+        for path in (urllib.parse.quote(customer, safe=""), "%ff" + MARK, customer.encode().hex()):
+            for secret in (SECRET, "wrong-" + SECRET):
+                answer = get(f"{one.url}/customers/{path}", {"Authorization": f"Bearer {secret}"})
+                seen.add(answer[0])
+    assert {200, 400, 401, 404} <= seen
+
+    one.config.write_text(one.config.read_text() + 'kafka.client."sasl.password" = "hunter2"\n'
+                          + 'churn.cooldown_days = 31\n')
+    one.process.child.send_signal(signal.SIGHUP)
+    wait_until("a reload", lambda: "wait for a restart" in one.process.text())
+    token.write_text("zx")
+    one.process.child.send_signal(signal.SIGHUP)
+    wait_until("a refused reload", lambda: "failed to reload" in one.process.text())
+    assert one.stop() == 0
+
+    text = one.process.text()
+    lines = documents(text)
+    for line in lines:
+        assert {"timestamp", "level", "message"} <= line.keys() and "fields" not in line, line
+        assert line["level"] in ("INFO", "WARN", "ERROR") and "target" not in line, line
+    for hidden in (MARK, MARK.encode().hex(), "4711", SECRET, "hunter2", "40.00"):
+        assert hidden not in text, [line for line in lines if hidden in str(line)]
+    said = [line["message"] for line in lines]
+    for state in ("started", "partitions assigned", "restored partition", "ready", "reloaded",
+                  "shutting down", "partitions revoked", "stopped"):
+        assert state in said, (state, said)
+    assert said.count("started") == said.count("stopped") == 1
+    # One line a change of state: nothing of what came in or went out has one of its own.
+    assert len(lines) < 40, text
+
+
+def test_what_ends_a_run_is_a_line_as_well(lifetide, scratch):
+    config = scratch / "wrong.toml"
+    config.write_text('[kafka]\nbrokers = "a:1"\n[processing]\nworkers = 0\nworker = 1\n')
+    process = Process([lifetide, "run", "--config", config], scratch / "wrong.log")
+    assert process.child.wait(DEADLINE_S) == 64
+    said = [(line["level"], line["message"]) for line in documents(process.text())]
+    assert [level for level, _ in said] == ["ERROR", "ERROR"], said
+    assert "`processing.workers` is `0`" in said[0][1] and "`processing.worker`" in said[1][1]
+
+
+def on_terminal(arguments: list) -> tuple[subprocess.Popen, int]:
+    """A process whose terminal is ours to read and to close."""
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [str(argument) for argument in arguments],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
+        env={"PATH": os.environ["PATH"], "TZ": "Asia/Kolkata"},
+    )
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    return child, ours
+
+
+def read(terminal: int, text: list) -> str:
+    """All that has been shown so far."""
+    try:
+        while more := os.read(terminal, 65536):
+            text.append(more.decode(errors="replace"))
+    except (BlockingIOError, OSError):
+        pass
+    return "".join(text)
+
+
+def test_on_a_terminal_lines_are_short_and_local(processor):
+    one = processor()
+    assert one.stop() == 0
+    child, terminal = on_terminal([one.lifetide, "run", "--config", one.config])
+    shown = []
+    try:
+        wait_until("the line", lambda: " ready" in read(terminal, shown))
+        child.send_signal(signal.SIGHUP)
+        wait_until("the reload", lambda: "reloaded" in read(terminal, shown))
+        local = time.gmtime(time.time() + 5.5 * 3600)
+        child.terminate()
+        assert child.wait(DEADLINE_S) == 0
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", read(terminal, shown)).splitlines()
+    finally:
+        child.kill()
+        os.close(terminal)
+    for line in lines:
+        assert re.match(r"\d\d:\d\d:\d\d\.\d{3} +(INFO|WARN|ERROR) [^:{]", line), line
+        assert "lifetide::" not in line, line
+    assert abs(int(lines[0][:2]) * 60 + int(lines[0][3:5]) - local.tm_hour * 60 - local.tm_min) < 5
+    assert any("started version=" in line for line in lines), lines
+
+
+def test_a_hangup_ends_a_demo_only_when_its_terminal_is_gone(lifetide):
+    address = f"127.0.0.1:{free_port()}"
+    child, terminal = on_terminal([lifetide, "demo", "--listen", address])
+    shown = []
+    try:
+        wait_until("the demo", lambda: get(f"http://{address}/ready")[0] == 200)
+        child.send_signal(signal.SIGHUP)
+        wait_until("the answer", lambda: "no configuration to reload" in read(terminal, shown))
+        assert get(f"http://{address}/ready")[0] == 200
+    finally:
+        os.close(terminal)
+        try:
+            code = child.wait(DEADLINE_S)
+        finally:
+            child.kill()
+    assert code is not None
