@@ -3,7 +3,7 @@
 //! `watchdog` judges whether partitions come on. Each blocking call of librdkafka is made on a
 //! thread of our own: no futures, no wakers that could be lost. `feed`, `tail` and `embedded` are
 //! no part of a lane: a producer, a reader and a broker for `demo`. Nor are `signals`, which reads
-//! for those who watch over HTTP, `admin` and `clock`, which ask for `check` and `init`, nor `span`,
+//! for those who watch over HTTP, `admin` and `clock`, which ask for `check` and `init`, `span`,
 //! `scan` and `mover`, with which commands read and write topics, `placement` and `custom`, which
 //! say where keys lie, and `repartition`, which moves state between two runs.
 
