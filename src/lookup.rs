@@ -1,5 +1,8 @@
 //! What HTTP says of one customer: the score as of the last change, and why it is so. Reads the
-//! committed store with a pipeline of its own, so that no look-up waits for a lane.
+//! committed store with a pipeline of its own, so that no look-up waits for a lane. `listing` does
+//! so for all customers.
+
+mod listing;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +12,8 @@ use crate::lifecycle::Lanes;
 use crate::pipeline::{Pipeline, Plan};
 use crate::record::changelog;
 use crate::store::Store;
+
+pub use listing::Lister;
 
 /// Answers about one customer from committed state.
 #[derive(Debug)]

@@ -15,12 +15,12 @@ use crate::broadcast::Broadcast;
 use crate::config::{Config, Misuse};
 use crate::engine::Options;
 use crate::engine::rebuild::OnLoss;
-use crate::http::{self, About, Services, Token};
+use crate::http::{self, About, Lists, Services, Token};
 use crate::kafka::lane::{self, Common};
 use crate::kafka::modeller::{self, Modeller};
 use crate::kafka::{signals, topics};
 use crate::lifecycle::{LaneState, Lanes, Shutdown};
-use crate::lookup::Finder;
+use crate::lookup::{Finder, Lister};
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::plan::Plan;
@@ -117,18 +117,26 @@ impl Service {
             self.common.options.ground.n_partitions,
             &self.common.models.wanted(),
         );
+        let lister = Lister {
+            store: Arc::clone(&self.common.store),
+            lanes: Arc::clone(&self.lanes),
+            models: Arc::clone(&self.common.models),
+            shutdown: self.common.shutdown.clone(),
+        };
         let kafka = &self.common.config.kafka;
         let ground = &self.common.options.ground;
         let services = Services {
             about: About {
                 instance: kafka.instance_id.clone(),
                 currency: ground.currency,
+                tiers: self.common.models.rules().tiers.clone(),
                 n_partitions: ground.n_partitions,
             },
             metrics: Arc::clone(&self.common.metrics),
             lanes: Arc::clone(&self.lanes),
             customers: Arc::new(finder),
             signals: Arc::clone(&self.broadcast),
+            lists: Lists::new(Arc::new(lister)),
             access: self.access.clone(),
             limits: http::Limits::default(),
         };

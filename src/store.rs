@@ -132,6 +132,14 @@ impl Customers {
         }
     }
 
+    /// The hashes under which customers lie, to be visited one by one: so nobody who changes a
+    /// customer waits for long.
+    pub fn hashes(&self) -> Vec<u64> {
+        let mut hashes = Vec::with_capacity(usize::try_from(self.n_customers()).unwrap_or(0));
+        hashes.extend(self.buckets.iter().map(|bucket| *bucket.key()));
+        hashes
+    }
+
     /// How many there are.
     pub fn n_customers(&self) -> i64 {
         self.count.load(Ordering::Relaxed)

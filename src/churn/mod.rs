@@ -46,7 +46,7 @@ pub use lifecycle::{Cause, Lifecycle, Standing};
 pub use past::BASELINE_DAYS_MIN;
 pub use reading::{Reading, due_day, read};
 pub use settings::{Rules, Settings, Severity, Tier, Tiers};
-pub use signal::{Raised, Worth, signal_id};
+pub use signal::{Raised, Worth, at_stake, signal_id};
 pub use thresholds::{
     FALSE_ALARMS, N_ALARMS, N_RATES, N_SHARES, Thresholds, UsageThresholds, place, place_share,
 };

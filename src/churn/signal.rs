@@ -6,6 +6,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::customer::{Driver, SignalKind};
 
 use super::evidence::Evidence;
+use super::lifecycle::Lifecycle;
 use super::reading::Reading;
 use super::settings::{Rules, Severity};
 use super::trend::Trend;
@@ -98,6 +99,15 @@ pub(super) fn value_at_risk(
         SignalKind::Recovered | SignalKind::HighValueReached => return None,
     };
     at_risk.is_finite().then_some(at_risk)
+}
+
+/// The money at stake with a customer as read, whether or not a signal says so: of who declines
+/// what a decline puts at risk, of everybody else what a lapse on that day would.
+pub fn at_stake(worth: &Worth, reading: &Reading, trend: &Trend, rules: &Rules) -> Option<f64> {
+    let of = |kind, driver| value_at_risk((kind, driver), worth, reading, trend, rules);
+    let is_declining = reading.lifecycle == Lifecycle::Declining;
+    let decline = is_declining.then(|| of(SignalKind::SpendDecline, trend.driver)).flatten();
+    decline.or_else(|| of(SignalKind::Lapse, None))
 }
 
 /// The identity of a signal in 32 hexadecimal digits: equal for the same customer, kind and time,

@@ -4,17 +4,22 @@
 //!
 //! `access` who may see customers · `connection` what a connection may cost · `answer` how answers
 //! look · `probes` `/live` `/ready` `/metrics` · `overview` `/overview` · `customers`
-//! `/customers/{id}` · `signals` `/signals` · `openapi` what there is, for programs · `page` the
-//! page at `/`
+//! `/customers/{id}` · `lists` `/customers`, `list` what it is a page of · `kept` what is made at
+//! most now and then · `query` the parameters of a request · `signals` `/signals` · `openapi` what
+//! there is, for programs · `page` the page at `/`
 
 mod access;
 mod answer;
 mod connection;
 mod customers;
+mod kept;
+mod list;
+mod lists;
 mod openapi;
 mod overview;
 mod page;
 mod probes;
+mod query;
 mod signals;
 
 use std::fmt;
@@ -40,8 +45,13 @@ use tokio::sync::watch;
 pub use access::{Access, AccessError, Token, guard};
 pub use connection::Limits;
 pub use customers::{CustomerLookup, Lookup};
+#[cfg(test)]
+pub(crate) use list::Selection;
+pub use list::{List, Listing};
+pub use lists::{CustomerLists, Lists};
 
 use crate::broadcast::Broadcast;
+use crate::churn::Tiers;
 use crate::lifecycle::Lanes;
 use crate::metrics::Metrics;
 use crate::money::Currency;
@@ -57,6 +67,8 @@ pub struct Services {
     pub lanes: Arc<Lanes>,
     /// Asked at `/customers/{id}`.
     pub customers: Arc<dyn CustomerLookup>,
+    /// Asked at `/customers`.
+    pub lists: Lists,
     /// Watched at `/signals`.
     pub signals: Arc<Broadcast>,
     /// Who may see customers, from [`guard`].
@@ -78,6 +90,8 @@ pub struct About {
     pub instance: String,
     /// The currency of all amounts.
     pub currency: Currency,
+    /// The value tiers.
+    pub tiers: Tiers,
     /// The partitions of the input topic.
     pub n_partitions: i32,
 }
@@ -153,6 +167,7 @@ fn routes() -> Vec<(&'static str, Route)> {
         ("/ready", get(probes::ready)),
         ("/metrics", get(probes::metrics)),
         ("/overview", get(overview::overview)),
+        ("/customers", get(lists::customers)),
         ("/customers/{id}", get(customers::customer)),
         ("/signals", get(signals::signals)),
         ("/openapi.json", get(openapi::document)),
@@ -207,6 +222,8 @@ async fn within_limits(limits: &Limits, request: Request, next: Next) -> Respons
 
 #[cfg(test)]
 mod answer_tests;
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::{About, Services, answer};
-use crate::churn::Lifecycle;
+use crate::churn::{Lifecycle, Tiers};
 use crate::metrics::{self, PartitionOverview};
 use crate::money::Currency;
 use crate::population::{Change, Effect, Point};
@@ -99,7 +99,7 @@ pub(super) async fn overview(State(services): State<Arc<Services>>) -> Response 
 
 impl<'a> Overview<'a> {
     fn of(services: &'a Services, overview: &'a metrics::Overview) -> Self {
-        let About { instance, currency, n_partitions } = &services.about;
+        let About { instance, currency, tiers, n_partitions } = &services.about;
         let lanes = services.lanes.states().into_iter().enumerate();
         let partitions = &overview.partitions;
         Self {
@@ -116,8 +116,8 @@ impl<'a> Overview<'a> {
             events: overview.n_events,
             signals: overview.n_signals,
             customers: partitions.iter().map(|partition| partition.n_customers).sum(),
-            population: population(overview, *currency),
-            tiers: overview.tiers.names().collect(),
+            population: population(overview, tiers, *currency),
+            tiers: tiers.names().collect(),
             drivers: overview.drivers.iter().map(|point| Drivers::of(point, *currency)).collect(),
         }
     }
@@ -141,13 +141,17 @@ impl Held {
     }
 }
 
-fn population(overview: &metrics::Overview, currency: Currency) -> Vec<Cell<'_>> {
+fn population<'a>(
+    overview: &metrics::Overview,
+    tiers: &'a Tiers,
+    currency: Currency,
+) -> Vec<Cell<'a>> {
     let cell = |(tier, segment), lifecycle: Lifecycle| {
         let cell = overview.population.cell(tier, lifecycle);
         let clv = major(cell.value_minor, currency);
         Cell { segment, lifecycle: lifecycle.as_str(), customers: cell.n_customers, clv }
     };
-    let tiers = overview.tiers.names().enumerate();
+    let tiers = tiers.names().enumerate();
     tiers.flat_map(|tier| Lifecycle::ALL.map(|lifecycle| cell(tier, lifecycle))).collect()
 }
 

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::calendar::Day;
 use crate::churn::Lifecycle;
+use crate::customer::Driver;
 use crate::lifecycle::{LaneState, Shutdown};
-use crate::metrics::{Figures, Tally};
-use crate::population::{Census, Effect, Factors, Place, Share};
+use crate::pipeline::Stake;
 
 pub(super) const LONG: Duration = Duration::from_secs(20);
 
@@ -29,11 +30,33 @@ impl CustomerLookup for Shop {
     }
 }
 
+/// Customers of each lifecycle and tier who have so many cents at risk as their number says.
+impl CustomerLists for Shop {
+    fn make(&self) -> List {
+        let mut listing = Listing::new(3);
+        for (n, lifecycle) in (0..600).zip(Lifecycle::ALL.into_iter().cycle()) {
+            let stake = Stake {
+                tier: n % 3,
+                lifecycle,
+                value_at_risk: f64::from(u32::try_from(n).unwrap()) / 100.0,
+                historic_minor: 12_340,
+                predicted: Some(45.6),
+                p_alive: None,
+                last_order_on: Some(Day(20_000)),
+                lapses_on: None,
+                driver: Some(Driver::Silence),
+            };
+            listing.offer(format!("c-{n:04}"), stake);
+        }
+        listing.finish(true)
+    }
+}
+
 pub(super) struct Server {
     pub(super) runtime: Runtime,
     address: SocketAddr,
-    metrics: Arc<Metrics>,
-    lanes: Arc<Lanes>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) lanes: Arc<Lanes>,
     pub(super) signals: Arc<Broadcast>,
     pub(super) shutdown: Shutdown,
     pub(super) task: tokio::task::JoinHandle<io::Result<()>>,
@@ -70,11 +93,13 @@ pub(super) fn start(token: Option<Token>, limits: Limits, silence_max: Duration)
         about: About {
             instance: "shop-1".to_owned(),
             currency: Currency::parse("USD").unwrap(),
+            tiers: crate::churn::testing::tiers(),
             n_partitions: 4,
         },
         metrics: Arc::clone(&metrics),
         lanes: Arc::clone(&lanes),
         customers: Arc::new(Shop),
+        lists: Lists::new(Arc::new(Shop)),
         signals: Arc::clone(&signals),
         access: guard(listen, token).unwrap(),
         limits,
@@ -304,58 +329,6 @@ fn a_connection_kept_open_without_a_request_does_not_delay_the_shutdown() {
     server.shutdown.request();
     let ended = server.runtime.block_on(async { tokio::time::timeout(LONG, server.task).await });
     ended.expect("the server still runs").unwrap().unwrap();
-}
-
-#[test]
-fn the_overview_tells_of_partitions_population_and_drivers_and_needs_no_token() {
-    let server = start(Some(token()), Limits::default(), LONG);
-    let (running, restoring) = (server.metrics.own_partition(0), server.metrics.own_partition(3));
-    restoring.restore_from(0, 4);
-    restoring.restored_to(1, 1);
-    running.run_from(5);
-    server.metrics.input_ends(0, 8, 8);
-    let place = Place { tier: 2, lifecycle: Lifecycle::AtRisk, value_minor: 1250 };
-    let mut population = Census::default();
-    population.add(&place);
-    running.set_figures(Figures { n_customers: 1, ..Figures::default() }, &population);
-    let before = server.get("/overview").json();
-    assert_eq!((&before["ready"], before.get("last_commit_at")), (&json!(false), None));
-    assert_eq!(before["lanes"], json!([{ "lane": 0, "state": "starting" }]));
-    server.metrics.sample_drivers();
-    let mut tally = Tally::new();
-    tally.event(crate::event::Kind::ALL[0]);
-    let factors = Factors { retention: 0.5, frequency: 1.0, basket: 2500.0 };
-    tally.population(None, Some(&Share::new(2, Lifecycle::AtRisk, true, Some((1250.0, factors)))));
-    server.metrics.transaction_committed(&tally);
-    server.lanes.lane(0).set(LaneState::Ready);
-
-    let answer = server.get("/overview");
-    assert!(answer.head.contains("cache-control: no-store"), "{}", answer.head);
-    let body = answer.json();
-    let facts = json!({
-        "version": env!("CARGO_PKG_VERSION"), "instance": "shop-1", "ready": true, "stalls": [],
-        "currency": "USD", "n_partitions": 4, "events": 1, "signals": 0, "customers": 1,
-        "tiers": ["bronze", "silver", "gold"],
-    });
-    for (name, value) in facts.as_object().unwrap() {
-        assert_eq!(&body[name], value, "{name}");
-    }
-    let [own, other] = &body["partitions"].as_array().unwrap()[..] else { panic!("{body}") };
-    assert_eq!((&own["state"], &own["lag_records"]), (&json!("running"), &json!(3)));
-    assert_eq!((&own["customers"], own.get("restore")), (&json!(1), None));
-    assert_eq!((&other["state"], other.get("lag_records")), (&json!("restoring"), None));
-    assert_eq!(other["restore"]["progress_ratio"], json!(0.25));
-    let cells = body["population"].as_array().unwrap();
-    let held = json!({"segment": "gold", "lifecycle": "at_risk", "customers": 1, "clv": 12.5});
-    assert_eq!(cells.len(), 3 * Lifecycle::ALL.len());
-    assert!(cells.contains(&held), "{body}");
-    let [first, now] = &body["drivers"].as_array().unwrap()[..] else { panic!("{body}") };
-    let gained = |point: &Value| (point["up"]["new"].clone(), point["down"]["new"].clone());
-    assert_eq!(gained(first), (json!(0.0), json!(0.0)));
-    assert_eq!(gained(now), (json!(12.5), json!(0.0)));
-    assert_eq!(now["up"].as_object().unwrap().len(), Effect::ALL.len());
-    assert_eq!(now["at"], body["at"]);
-    assert!(body["last_commit_at"].as_str().unwrap() <= body["at"].as_str().unwrap(), "{body}");
 }
 
 #[test]

@@ -29,6 +29,7 @@ use prometheus::{
 use crate::churn::Tiers;
 use crate::population::{Changes, Course};
 
+pub(crate) use board::now_ms;
 pub use board::{PartitionGauges, PartitionOverview, Restoring};
 pub use label::{AbortCause, FitOutcome, Phase};
 pub use overview::Overview;
@@ -75,7 +76,6 @@ pub struct Metrics {
     queue_depth: IntGaugeVec,
     ready: IntGauge,
     board: Arc<Board>,
-    tiers: Tiers,
     /// When a transaction was last committed, in milliseconds since 1970; 0 before that.
     committed_ms: AtomicI64,
     /// What has moved the population since the process began.
@@ -146,7 +146,6 @@ impl Metrics {
             ready: ready(&registry),
             board,
             registry,
-            tiers: tiers.clone(),
             committed_ms: AtomicI64::new(0),
             course: Mutex::default(),
         }
@@ -159,7 +158,7 @@ impl Metrics {
         self.transaction_events.observe(tally.n_inputs() as f64);
         self.counters.add(tally);
         self.changes.add(&tally.population);
-        self.committed_ms.store(board::now_ms(), Ordering::Relaxed);
+        self.committed_ms.store(now_ms(), Ordering::Relaxed);
     }
 
     /// Another model has changed what a partition's customers are worth.

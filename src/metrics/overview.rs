@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use super::Metrics;
 use super::board::{PartitionOverview, lock, now_ms};
-use crate::churn::Tiers;
 use crate::population::{Census, Point};
 
 /// The state of the process at one moment.
@@ -21,8 +20,6 @@ pub struct Overview {
     pub n_events: u64,
     /// Signals published since then.
     pub n_signals: u64,
-    /// The value tiers.
-    pub tiers: Tiers,
     /// The customers by tier and lifecycle.
     pub population: Census,
     /// What has moved their worth since the process began, oldest first; the last is of now.
@@ -40,7 +37,6 @@ impl Metrics {
             committed_ms: Some(self.committed_ms.load(Ordering::Relaxed)).filter(|at| *at > 0),
             n_events: self.counters.n_events(),
             n_signals: self.counters.n_signals(),
-            tiers: self.tiers.clone(),
             population,
             drivers: lock(&self.course).until(now),
         }

@@ -4,6 +4,7 @@
 
 mod assess;
 mod plan;
+mod stake;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::record::wire::{Estimate, Moment};
 
 use assess::{Basis, Prospects};
 pub use plan::Plan;
+pub use stake::Stake;
 
 /// Whose clock moved time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +227,9 @@ impl Pipeline {
         let Before { standing, basis } = before;
         let (tier_before, lifecycle_before) =
             (self.rules.tiers.of(standing.net_minor()), standing.lifecycle(&self.judging));
-        let worth = |customer: &Customer, reading: &Reading| self.worth(customer, reading);
+        let worth = |customer: &Customer, reading: &Reading| {
+            self.worth(customer, reading, &self.prospects(customer, Some(reading)))
+        };
         let Verdict { raised, reading, due } =
             churn::judge(customer, standing, occasion, stream_ms, &self.judging, worth);
         let signals = raised.into_iter().map(|raised| self.ready(id, raised, clock)).collect();
@@ -361,9 +365,8 @@ impl Pipeline {
         Account { score, reading, alive: prospects.alive() }
     }
 
-    /// What the customer is worth, for a signal's value at risk.
-    fn worth(&self, customer: &Customer, reading: &Reading) -> Worth {
-        let prospects = self.prospects(customer, Some(reading));
+    /// What the customer is worth, for the value at risk.
+    fn worth(&self, customer: &Customer, reading: &Reading, prospects: &Prospects) -> Worth {
         let average_order_value = assess::average_order_value(&self.rules, customer);
         let n_orders = customer.totals.n_orders;
         let orders_per_month = formulas::orders_per_month(n_orders, reading.purchases.t_days);

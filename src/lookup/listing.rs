@@ -1,0 +1,75 @@
+//! A list of all committed customers by what is at stake with them. It keeps nothing between two
+//! lists, so that a customer's memory stays as it is, and holds no part of the store for longer
+//! than one customer's bytes take to copy. Called by `http` at most now and then.
+
+use std::sync::Arc;
+
+use crate::http::{CustomerLists, List, Listing};
+use crate::lifecycle::{Lanes, Shutdown};
+use crate::models::Models;
+use crate::pipeline::Pipeline;
+use crate::record::changelog;
+use crate::store::{Customers, Store};
+
+/// Customers between two looks at whether the process is to stop.
+const LOOK_EVERY: usize = 1024;
+
+/// Makes lists from committed state.
+#[derive(Debug)]
+pub struct Lister {
+    /// The committed customers.
+    pub store: Arc<Store>,
+    /// Says whether all of them are there.
+    pub lanes: Arc<Lanes>,
+    /// The models that are known.
+    pub models: Arc<Models>,
+    /// Breaks a list off.
+    pub shutdown: Shutdown,
+}
+
+impl CustomerLists for Lister {
+    fn make(&self) -> List {
+        let mut is_partial = !self.lanes.waiting().is_empty();
+        let mut listing = Listing::new(self.models.rules().tiers.names().count());
+        let mut made: Option<(String, Pipeline)> = None;
+        for partition in self.store.owned() {
+            let Some(customers) = self.store.customers(partition) else { continue };
+            // By the model of the partition, as look-ups.
+            let label = customers.model_label();
+            let pipeline = match made.take() {
+                Some((of, pipeline)) if of == label => pipeline,
+                Some(_) | None => self.models.pipeline_of(Some(&label)),
+            };
+            is_partial |= !self.add(&customers, &pipeline, &mut listing);
+            made = Some((label, pipeline));
+        }
+        listing.finish(is_partial || !self.lanes.waiting().is_empty())
+    }
+}
+
+impl Lister {
+    /// Whether all of the partition has been added: not once the process is to stop.
+    fn add(&self, customers: &Customers, pipeline: &Pipeline, listing: &mut Listing) -> bool {
+        let mut found = Vec::new();
+        for hashes in customers.hashes().chunks(LOOK_EVERY) {
+            if self.shutdown.is_requested() {
+                return false;
+            }
+            for hash in hashes {
+                // Copied, and judged when others can change the customer again.
+                customers.visit(*hash, |entry| {
+                    found.push((entry.id.to_owned(), entry.value.to_vec()));
+                });
+                for (id, value) in found.drain(..) {
+                    if let Ok(customer) = changelog::decode(&value) {
+                        listing.offer(id, pipeline.stake(&customer));
+                    }
+                }
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;
