@@ -31,17 +31,20 @@ impl CustomerLists for Lister {
     fn make(&self) -> List {
         let mut is_partial = !self.lanes.waiting().is_empty();
         let mut listing = Listing::new(self.models.rules().tiers.names().count());
-        let mut made: Option<(String, Pipeline)> = None;
+        let mut made: Option<Pipeline> = None;
         for partition in self.store.owned() {
             let Some(customers) = self.store.customers(partition) else { continue };
-            // By the model of the partition, as look-ups.
-            let label = customers.model_label();
+            // By the rules and the model of the partition, as look-ups.
+            let Some(plan) = customers.plan() else {
+                is_partial = true;
+                continue;
+            };
             let pipeline = match made.take() {
-                Some((of, pipeline)) if of == label => pipeline,
-                Some(_) | None => self.models.pipeline_of(Some(&label)),
+                Some(pipeline) if pipeline.plan().is(&plan) => pipeline,
+                Some(_) | None => plan.pipeline(),
             };
             is_partial |= !self.add(&customers, &pipeline, &mut listing);
-            made = Some((label, pipeline));
+            made = Some(pipeline);
         }
         listing.finish(is_partial || !self.lanes.waiting().is_empty())
     }

@@ -16,7 +16,7 @@ use crate::event::{Body, Event, Intake};
 use crate::http::Selection;
 use crate::lifecycle::LaneState;
 use crate::money::{Amount, Rates};
-use crate::pipeline::{Clock, Raise, Rules};
+use crate::pipeline::{Clock, Plan, Raise, Rules};
 use crate::record::wire::Estimate;
 
 const DAY_MS: i64 = 86_400_000;
@@ -39,7 +39,8 @@ fn rules() -> Arc<Rules> {
 }
 
 fn lister(name: Option<&str>) -> Lister {
-    let models = Models::fixed(rules(), name.map(|name| Arc::new(model(name, true))));
+    let models =
+        Models::fixed(Plan { rules: rules(), model: name.map(|name| Arc::new(model(name, true))) });
     let lanes = Lanes::new(1, Duration::from_mins(1));
     lanes.lane(0).set(LaneState::Ready);
     let (store, shutdown) = (Arc::default(), Shutdown::new());
@@ -71,7 +72,7 @@ fn fill(lister: &Lister, n_customers: u32) -> BTreeMap<String, Customer> {
         all.insert(id, changelog::decode(&value).unwrap());
     }
     for (partition, customers) in (0..).zip(partitions) {
-        customers.set_model_label(lister.models.pipeline().model_label());
+        customers.set_plan(lister.models.wanted());
         lister.store.insert(partition, customers);
     }
     all
@@ -82,7 +83,7 @@ fn a_list_counts_everybody_and_orders_them_by_what_look_ups_would_find() {
     for name in [None, Some("mbg-nbd")] {
         let lister = lister(name);
         let all = fill(&lister, 900);
-        let pipeline = lister.models.pipeline();
+        let pipeline = lister.models.wanted().pipeline();
         let list = lister.make();
         assert!(!list.is_partial);
         for lifecycle in Lifecycle::ALL {
@@ -154,7 +155,8 @@ impl Signals<'_> {
 fn the_value_at_risk_is_that_of_the_signal_raised_at_the_same_moment() {
     for name in [None, Some("bg-nbd"), Some("mbg-nbd")] {
         let lister = lister(name);
-        let (mut stepping, asked) = (lister.models.pipeline(), lister.models.pipeline());
+        let (mut stepping, asked) =
+            (lister.models.wanted().pipeline(), lister.models.wanted().pipeline());
         let mut signals = Signals { pipeline: &asked, agreed: Vec::new() };
         let mut customer = Customer::default();
         let mut due = None;
