@@ -120,7 +120,7 @@ impl Service {
         let lister = Lister {
             store: Arc::clone(&self.common.store),
             lanes: Arc::clone(&self.lanes),
-            models: Arc::clone(&self.common.models),
+            n_tiers: self.common.models.rules().tiers.names().count(),
             shutdown: self.common.shutdown.clone(),
         };
         let kafka = &self.common.config.kafka;

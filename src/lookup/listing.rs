@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::http::{CustomerLists, List, Listing};
 use crate::lifecycle::{Lanes, Shutdown};
-use crate::models::Models;
 use crate::pipeline::Pipeline;
 use crate::record::changelog;
 use crate::store::{Customers, Store};
@@ -21,8 +20,8 @@ pub struct Lister {
     pub store: Arc<Store>,
     /// Says whether all of them are there.
     pub lanes: Arc<Lanes>,
-    /// The models that are known.
-    pub models: Arc<Models>,
+    /// How many value tiers there are.
+    pub n_tiers: usize,
     /// Breaks a list off.
     pub shutdown: Shutdown,
 }
@@ -30,7 +29,7 @@ pub struct Lister {
 impl CustomerLists for Lister {
     fn make(&self) -> List {
         let mut is_partial = !self.lanes.waiting().is_empty();
-        let mut listing = Listing::new(self.models.rules().tiers.names().count());
+        let mut listing = Listing::new(self.n_tiers);
         let mut made: Option<Pipeline> = None;
         for partition in self.store.owned() {
             let Some(customers) = self.store.customers(partition) else { continue };

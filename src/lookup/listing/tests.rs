@@ -38,13 +38,15 @@ fn rules() -> Arc<Rules> {
     })
 }
 
-fn lister(name: Option<&str>) -> Lister {
-    let models =
-        Models::fixed(Plan { rules: rules(), model: name.map(|name| Arc::new(model(name, true))) });
+fn plan(name: Option<&str>) -> Plan {
+    Plan { rules: rules(), model: name.map(|name| Arc::new(model(name, true))) }
+}
+
+fn lister() -> Lister {
     let lanes = Lanes::new(1, Duration::from_mins(1));
     lanes.lane(0).set(LaneState::Ready);
     let (store, shutdown) = (Arc::default(), Shutdown::new());
-    Lister { store, lanes, models: Arc::new(models), shutdown }
+    Lister { store, lanes, n_tiers: tiers().names().count(), shutdown }
 }
 
 /// A customer with up to five purchase days, as of the last one or some time after it.
@@ -62,7 +64,7 @@ fn customer(dice: &mut Dice) -> Customer {
     customer
 }
 
-fn fill(lister: &Lister, n_customers: u32) -> BTreeMap<String, Customer> {
+fn fill(lister: &Lister, plan: &Plan, n_customers: u32) -> BTreeMap<String, Customer> {
     let mut dice = Dice::new(5, 1);
     let partitions: [Arc<Customers>; 3] = Default::default();
     let mut all = BTreeMap::new();
@@ -72,7 +74,7 @@ fn fill(lister: &Lister, n_customers: u32) -> BTreeMap<String, Customer> {
         all.insert(id, changelog::decode(&value).unwrap());
     }
     for (partition, customers) in (0..).zip(partitions) {
-        customers.set_plan(lister.models.wanted());
+        customers.set_plan(plan.clone());
         lister.store.insert(partition, customers);
     }
     all
@@ -81,9 +83,9 @@ fn fill(lister: &Lister, n_customers: u32) -> BTreeMap<String, Customer> {
 #[test]
 fn a_list_counts_everybody_and_orders_them_by_what_look_ups_would_find() {
     for name in [None, Some("mbg-nbd")] {
-        let lister = lister(name);
-        let all = fill(&lister, 900);
-        let pipeline = lister.models.wanted().pipeline();
+        let (lister, plan) = (lister(), plan(name));
+        let all = fill(&lister, &plan, 900);
+        let pipeline = plan.pipeline();
         let list = lister.make();
         assert!(!list.is_partial);
         for lifecycle in Lifecycle::ALL {
@@ -109,8 +111,8 @@ fn a_list_counts_everybody_and_orders_them_by_what_look_ups_would_find() {
 
 #[test]
 fn a_list_says_that_it_is_partial_while_customers_are_read_back_or_the_process_stops() {
-    let lister = lister(None);
-    fill(&lister, 30);
+    let lister = lister();
+    fill(&lister, &plan(None), 30);
     lister.lanes.lane(0).set(LaneState::Restoring);
     assert!(lister.make().is_partial);
     lister.lanes.lane(0).set(LaneState::Ready);
@@ -154,9 +156,7 @@ impl Signals<'_> {
 #[test]
 fn the_value_at_risk_is_that_of_the_signal_raised_at_the_same_moment() {
     for name in [None, Some("bg-nbd"), Some("mbg-nbd")] {
-        let lister = lister(name);
-        let (mut stepping, asked) =
-            (lister.models.wanted().pipeline(), lister.models.wanted().pipeline());
+        let (mut stepping, asked) = (plan(name).pipeline(), plan(name).pipeline());
         let mut signals = Signals { pipeline: &asked, agreed: Vec::new() };
         let mut customer = Customer::default();
         let mut due = None;
@@ -190,8 +190,8 @@ fn the_value_at_risk_is_that_of_the_signal_raised_at_the_same_moment() {
 fn a_list_of_many_customers_is_made_without_holding_the_store() {
     let n_customers = std::env::var("LIFETIDE_LIST_CUSTOMERS").ok();
     let n_customers: u32 = n_customers.map_or(20_000, |n| n.parse().unwrap());
-    let lister = lister(Some("mbg-nbd"));
-    fill(&lister, n_customers);
+    let lister = lister();
+    fill(&lister, &plan(Some("mbg-nbd")), n_customers);
     let began = Instant::now();
     let list = lister.make();
     let made = began.elapsed();
