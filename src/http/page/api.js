@@ -24,9 +24,19 @@ export class Refused extends Error {
   }
 }
 
+/** There is no answer, or not in time. */
+export class Unreachable extends Error {
+  constructor(cause) {
+    super(cause.name === "TimeoutError" ? "no answer in time" : "no answer", { cause });
+  }
+}
+
 /** The document at `path`. */
 export async function ask(path) {
-  const answer = await fetch(path, { headers: headers(), signal: AbortSignal.timeout(ANSWER_MS) });
+  const wanted = { headers: headers(), signal: AbortSignal.timeout(ANSWER_MS) };
+  const answer = await fetch(path, wanted).catch((cause) => {
+    throw new Unreachable(cause);
+  });
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Refused(answer.status, body);
   return body;

@@ -110,7 +110,9 @@ function timeline(score, explanation) {
     byId("customer-body").clientWidth || byId("customer").clientWidth - 32,
   );
   const now = at(score.as_of.slice(0, 10));
-  const turn = explanation.ahead.find((step) => step.lifecycle !== score.segment.lifecycle);
+  const turn = explanation.ahead.find(
+    (step) => step.lifecycle && step.lifecycle !== score.segment.lifecycle,
+  );
   const marks = [
     { on: now, name: "as of", level: 2, kind: "now" },
     score.churn.next_order_expected_on && {

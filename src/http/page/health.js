@@ -89,8 +89,10 @@ export function disconnected(since, error) {
   const from = since
     ? `What you see is from ${clock(since)} and may be wrong by now.`
     : "Nothing has come yet.";
-  const why = error.name === "TimeoutError" ? "no answer in time" : "no answer";
-  say(byId("disconnected"), `Disconnected: ${why} from ${location.host}. ${from} Trying again.`);
+  say(
+    byId("disconnected"),
+    `Disconnected: ${error.message} from ${location.host}. ${from} Trying again.`,
+  );
   byId("disconnected").hidden = false;
   document.body.classList.add("stale");
   state("bad", "Disconnected.");

@@ -1,6 +1,6 @@
 // Wires the page: asks for the overview, follows the signals, and reacts to what people do.
 
-import { Refused, ask, dropToken, follow, keepToken } from "./api.js";
+import { Refused, Unreachable, ask, dropToken, follow, keepToken } from "./api.js";
 import * as customer from "./customer.js";
 import { byId, say } from "./dom.js";
 import * as health from "./health.js";
@@ -26,6 +26,7 @@ async function overlook() {
   try {
     overview = await ask("/overview");
   } catch (error) {
+    // Whatever the answer is, it is no overview: what is shown is from before.
     return health.disconnected(overview?.at, error);
   }
   health.connected();
@@ -41,7 +42,9 @@ async function guarded(work) {
     await work();
     byId("token").hidden = true;
   } catch (error) {
-    if (!(error instanceof Refused)) return;
+    // That nobody answers is said at the top.
+    if (error instanceof Unreachable) return;
+    if (!(error instanceof Refused)) throw error;
     if (error.status === 401) askForToken();
     else say(byId("value-note"), `${error.message}.`);
   }

@@ -39,7 +39,7 @@ export function matrix({ population, tiers, currency }) {
             money(clv, currency, "compact"),
             make("small", {}, `${count(customers)} ${customers === 1 ? "customer" : "customers"}`),
           );
-          const share = Math.round(45 * Math.sqrt(Math.max(0, clv) / most));
+          const share = Math.round(36 * Math.sqrt(Math.max(0, clv) / most));
           const hue = ["declining", "at_risk", "lapsed"].includes(lifecycle) ? "--bad" : "--accent";
           td.style.background = `color-mix(in srgb, var(${hue}) ${share}%, var(--sheet))`;
           return td;
