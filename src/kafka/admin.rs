@@ -217,7 +217,13 @@ impl Cluster {
         let resource = resource.unwrap_or(Err(RDKafkaErrorCode::InvalidConfig));
         let resource = resource.map_err(|code| Refusal::new(code.to_string()))?;
         let named = resource.entries.into_iter().filter_map(|it| Some((it.name, it.value?)));
-        Ok(named.collect())
+        let named: BTreeMap<String, String> = named.collect();
+        // Who may not describe them gets none and no error. Each topic has this one.
+        if named.contains_key("cleanup.policy") {
+            Ok(named)
+        } else {
+            Err(Refusal::new("the broker names no `cleanup.policy`"))
+        }
     }
 
     /// Creates a topic with the broker's default replication, and waits until it can be seen.

@@ -201,8 +201,12 @@ fn expect_refusal(instance: &mut Instance, words: &[&str]) {
     let log = process.log();
     eprintln!("refused after {:?} with {words:?}", began.elapsed());
     assert_eq!(status.code(), Some(1), "{log}");
-    let sentences: Vec<&str> = log.lines().filter(|line| !line.starts_with('{')).collect();
+    // What a lane says before is of that lane alone.
+    let is_last_word =
+        |line: &&str| line.contains("\"level\":\"ERROR\"") && !line.contains("\"lane\":");
+    let sentences: Vec<&str> = log.lines().filter(is_last_word).collect();
     let [sentence] = sentences[..] else { panic!("not one sentence:\n{log}") };
+    assert_eq!(log.lines().last(), Some(sentence), "{log}");
     assert!(words.iter().all(|word| sentence.contains(word)), "{words:?}: {sentence}");
 }
 

@@ -35,13 +35,10 @@ export function close() {
   byId("customer").hidden = true;
 }
 
-function refusal({ status, message, body: { members = [] } }) {
-  if (status === 404 && members.length) {
-    const others = members.map((member) => member.address ?? member.instance).join(", ");
-    return make("p", {}, `Not in this process. The other partitions are with ${others}.`);
+function refusal({ status, message, body }) {
+  if (status === 404 && !body.owned_partitions) {
+    return make("p", {}, "Nobody is known by this id. Ids are compared letter by letter.");
   }
-  if (status === 404)
-    return make("p", {}, `Nobody is known by this id. Ids are compared letter by letter.`);
   return make("p", {}, `${message}.`);
 }
 
