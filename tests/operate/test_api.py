@@ -10,6 +10,7 @@ import schemathesis
 from conftest import DEADLINE_S, ROOT, get, get_json, wait_until
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 DOCUMENT = json.loads((ROOT / "src/http/openapi.json").read_text())
 
@@ -55,7 +56,11 @@ def test_the_document_is_valid_and_is_what_is_served(demo):
     suppress_health_check=list(HealthCheck),
 )
 def test_every_answer_is_as_documented(case, demo):
-    case.call_and_validate(base_url=demo, timeout=30)
+    # Which tiers there are is configured, and a cursor is of a page before: what only looks like
+    # one is refused.
+    is_free = case.path == "/customers" and {"segment", "after"} & set(case.query or {})
+    excluded = [positive_data_acceptance] if is_free else []
+    case.call_and_validate(base_url=demo, timeout=30, excluded_checks=excluded)
 
 
 @pytest.mark.long
