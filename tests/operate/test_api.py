@@ -49,17 +49,24 @@ def test_the_document_is_valid_and_is_what_is_served(demo):
     assert get_json(f"{demo}/openapi.json") == DOCUMENT
 
 
+def is_beyond_the_document(case):
+    """Whether a request may be refused for what the document cannot say: which tiers there are is
+    configured, a cursor is of a page before, and ids are measured in bytes, not in characters.
+    """
+    if case.path == "/customers":
+        return bool({"segment", "after"} & set(case.query or {}))
+    return len(str((case.path_parameters or {}).get("id", "")).encode()) > 128
+
+
 @pytest.mark.long
 @SCHEMA.parametrize()
 @settings(
-    max_examples=60, deadline=None, database=None, phases=[Phase.explicit, Phase.generate],
+    max_examples=60, deadline=None, database=None, derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 def test_every_answer_is_as_documented(case, demo):
-    # Which tiers there are is configured, and a cursor is of a page before: what only looks like
-    # one is refused.
-    is_free = case.path == "/customers" and {"segment", "after"} & set(case.query or {})
-    excluded = [positive_data_acceptance] if is_free else []
+    excluded = [positive_data_acceptance] if is_beyond_the_document(case) else []
     case.call_and_validate(base_url=demo, timeout=30, excluded_checks=excluded)
 
 
