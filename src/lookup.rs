@@ -49,13 +49,16 @@ impl CustomerLookup for Finder {
         if let Some((partition, value)) = self.store.find(id) {
             return self.describe(id, partition, &value).map_or(Lookup::Unknown, Lookup::Found);
         }
-        let owned_partitions = self.store.owned();
         if !self.lanes.is_ready() {
             Lookup::Restoring
-        } else if owned_partitions.len() == usize::try_from(self.n_partitions).unwrap_or(0) {
+        } else if self.store.owned().len() == usize::try_from(self.n_partitions).unwrap_or(0) {
             Lookup::Unknown
         } else {
-            Lookup::Elsewhere { owned_partitions, n_partitions: self.n_partitions }
+            Lookup::Elsewhere
         }
+    }
+
+    fn owned_partitions(&self) -> Vec<i32> {
+        self.store.owned()
     }
 }

@@ -15,7 +15,8 @@ use crate::broadcast::Broadcast;
 use crate::config::{Config, Misuse};
 use crate::engine::Options;
 use crate::engine::rebuild::OnLoss;
-use crate::http::{self, About, Lists, Services, Token};
+use crate::http::{self, About, Group, Lists, Member, Services, Token};
+use crate::kafka::group::{self, Instance};
 use crate::kafka::lane::{self, Common};
 use crate::kafka::modeller::{self, Modeller};
 use crate::kafka::{signals, topics};
@@ -128,6 +129,7 @@ impl Service {
         let services = Services {
             about: About {
                 instance: kafka.instance_id.clone(),
+            group: members(&self.common.config),
                 currency: ground.currency,
                 tiers: self.common.models.rules().tiers.clone(),
                 n_partitions: ground.n_partitions,
@@ -201,6 +203,17 @@ impl Service {
         });
         failures.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
+
+/// How the server asks who the members are.
+fn members(config: &Arc<Config>) -> Group {
+    let config = Arc::clone(config);
+    let member =
+        |it: Instance| Member { instance: it.name, address: it.address, partitions: it.partitions };
+    Group::new(Arc::new(move || {
+        let instances = group::instances(&config.kafka)?;
+        Ok(instances.into_iter().map(member).collect())
+    }))
+}
 
     fn run_lane(&self, number: u32) -> Result<(), String> {
         let health = self.lanes.lane(number as usize);

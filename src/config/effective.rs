@@ -229,6 +229,7 @@ mod tests {
             CHANGED.iter().map(|(key, value)| format!("{key}={value}")).collect();
         sets.push("http.listen=127.0.0.1:80".to_owned());
         sets.push("http.token_file=/t".to_owned());
+        sets.push("http.advertise=a:80".to_owned());
         let settings = shown("", &sets);
         for setting in &settings {
             assert_eq!(setting.origin, Origin::Set, "`{}` keeps its default", setting.name);

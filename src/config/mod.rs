@@ -248,6 +248,9 @@ pub struct Http {
     /// A file that holds the bearer token of the customers' routes.
     pub token_file: Option<PathBuf>,
 }
+    /// `host:port` at which other machines reach this process's HTTP, for the group to tell; by
+    /// default `listen`, where that is one such address.
+    pub advertise: Option<String>,
 
 /// `[log]`: what is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,6 +24,8 @@ use crate::money::{Currency, Rates, parse_minor};
 const TOPIC_BYTES_MAX: usize = 249;
 /// Room for `group-instance-lane` in any log or metric; Kafka sets no limit of its own.
 const ID_BYTES_MAX: usize = 200;
+/// The longest name in the domain name system.
+const HOST_BYTES_MAX: usize = 253;
 /// The names of tiers are segments of scores and labels of metrics.
 const TIER_BYTES_MAX: usize = 32;
 
@@ -274,13 +276,33 @@ fn segments(reader: &mut Reader, currency: Currency) -> Segments {
 }
 
 fn http(reader: &mut Reader) -> Http {
+    let listen = reader.take("http.listen", SocketAddr::from(([127, 0, 0, 1], 9464)), |entry| {
+        let text = entry.string()?;
+        text.parse().map_err(|_| hints::listen(&text))
+    });
+    let advertise = reader.take("http.advertise", None, |entry| {
+        let text = entry.string()?;
+        if text.is_empty() { Ok(None) } else { host_and_port(&text).map(Some) }
+    });
+    let ip = listen.ip().to_canonical();
+    let is_one_address = !ip.is_unspecified() && !ip.is_loopback() && listen.port() != 0;
     Http {
-        listen: reader.take("http.listen", SocketAddr::from(([127, 0, 0, 1], 9464)), |entry| {
-            let text = entry.string()?;
-            text.parse().map_err(|_| hints::listen(&text))
-        }),
+        listen,
         token_file: reader.take("http.token_file", None, Entry::path),
+        advertise: advertise.or_else(|| is_one_address.then(|| listen.to_string())),
     }
+}
+
+/// A name or an address, and a port.
+fn host_and_port(text: &str) -> Result<String, String> {
+    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let is_host = !host.is_empty() && host.len() <= HOST_BYTES_MAX && host.bytes().all(is_of_host);
+    let is_address = text.parse::<SocketAddr>().is_ok();
+    if (is_host || is_address) && port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Ok(text.to_owned());
+    }
+    Err("must be a host name or address and a port, as in `lifetide-0.lifetide:9464`".to_owned())
 }
 
 fn log(reader: &mut Reader) -> Log {

@@ -287,6 +287,30 @@ fn a_public_address_needs_a_token_where_customers_are_served() {
 }
 
 #[test]
+fn what_the_group_tells_of_the_address_is_given_or_is_where_the_process_listens() {
+    let told = |sets: &[&str]| {
+        let mut all = vec!["kafka.brokers=a:1".to_owned(), "http.token_file=t".to_owned()];
+        all.extend(sets.iter().map(|&set| set.to_owned()));
+        load(&sources("", &[], &all)).map(|config| config.http.advertise).ok()
+    };
+    let given =
+        |address: &str| told(&["http.listen=10.0.0.1:1", &format!("http.advertise={address}")]);
+    let some = |address: &str| Some(Some(address.to_owned()));
+    for address in ["lifetide-0.lifetide:9464", "a_b:1", "10.0.0.2:65535", "[::1]:9464"] {
+        assert_eq!(given(address), some(address));
+    }
+    for wrong in
+        ["a", "a:", ":1", "a:0", "a:65536", "a b:1", "http://a:1", "a:1/x", "::1:x", "a@b:1"]
+    {
+        assert_eq!(given(wrong), None, "{wrong}");
+    }
+    assert_eq!(given(""), some("10.0.0.1:1"));
+    for nowhere in ["0.0.0.0:1", "[::]:1", "127.0.0.1:1", "[::ffff:127.0.0.1]:1", "10.0.0.1:0"] {
+        assert_eq!(told(&[&format!("http.listen={nowhere}"), "kafka.instance_id=a"]), Some(None));
+    }
+}
+
+#[test]
 fn a_file_that_is_not_toml_is_named_with_its_line() {
     let text = load_file("[kafka]\nbrokers = \n").unwrap_err().to_string();
     assert!(text.starts_with("`line` is `2` (from `test.toml`): not TOML"), "{text}");

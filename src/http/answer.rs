@@ -5,7 +5,7 @@ use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::access::Refusal;
 
@@ -14,11 +14,11 @@ const NOT_KEPT: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
 /// `{"error": message}`.
 pub(super) fn error(status: StatusCode, message: &str) -> Response {
-    error_with(status, json!({ "error": message }))
+    error_with(status, &json!({ "error": message }))
 }
 
 /// An error with further fields beside its sentence.
-pub(super) fn error_with(status: StatusCode, body: Value) -> Response {
+pub(super) fn error_with(status: StatusCode, body: &impl Serialize) -> Response {
     (status, NOT_KEPT, Json(body)).into_response()
 }
 

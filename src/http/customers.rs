@@ -7,8 +7,9 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde_json::json;
+use serde::Serialize;
 
+use super::partitions::Shares;
 use super::{Services, answer};
 use crate::event;
 
@@ -20,6 +21,9 @@ const CUSTOMER_ID_BYTES_MAX: usize = event::ID_BYTES_MAX;
 pub trait CustomerLookup: Send + Sync {
     /// What is known of the customer with this id, in committed state only.
     fn find(&self, id: &str) -> Lookup;
+
+    /// The partitions whose customers are here, ascending.
+    fn owned_partitions(&self) -> Vec<i32>;
 }
 
 /// What is known of a customer.
@@ -30,14 +34,16 @@ pub enum Lookup {
     /// The customer's partition is owned here and still being read back.
     Restoring,
     /// The customer's partition is owned by another process.
-    Elsewhere {
-        /// The partitions that this process owns.
-        owned_partitions: Vec<i32>,
-        /// The partitions of the input topic.
-        n_partitions: i32,
-    },
+    Elsewhere,
     /// The customer's partition is owned here and there is no such customer.
     Unknown,
+}
+
+#[derive(Serialize)]
+struct Elsewhere {
+    error: String,
+    #[serde(flatten)]
+    shares: Shares,
 }
 
 pub(super) async fn customer(
@@ -65,14 +71,10 @@ pub(super) async fn customer(
             let message = format!("the partition of customer `{id}` is being restored; try again");
             answer::error(StatusCode::SERVICE_UNAVAILABLE, &message)
         }
-        Lookup::Elsewhere { owned_partitions, n_partitions } => {
+        Lookup::Elsewhere => {
             let message = format!("another process owns the partition of customer `{id}`");
-            let body = json!({
-                "error": message,
-                "owned_partitions": owned_partitions,
-                "partitions": n_partitions,
-            });
-            answer::error_with(StatusCode::NOT_FOUND, body)
+            let shares = Shares::ask(&services).await;
+            answer::error_with(StatusCode::NOT_FOUND, &Elsewhere { error: message, shares })
         }
         Lookup::Unknown => {
             answer::error(StatusCode::NOT_FOUND, &format!("there is no customer `{id}`"))

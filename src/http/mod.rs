@@ -5,7 +5,7 @@
 //! `access` who may see customers · `connection` what a connection may cost · `answer` how answers
 //! look · `probes` `/live` `/ready` `/metrics` · `overview` `/overview` · `customers`
 //! `/customers/{id}` · `lists` `/customers`, `list` what it is a page of · `kept` what is made at
-//! most now and then · `query` the parameters of a request · `signals` `/signals` · `openapi` what
+//! most now and then · `partitions` `/partitions` · `query` the parameters of a request · `signals` `/signals` · `openapi` what
 //! there is, for programs · `page` the page at `/`
 
 mod access;
@@ -18,6 +18,7 @@ mod lists;
 mod openapi;
 mod overview;
 mod page;
+mod partitions;
 mod probes;
 mod query;
 mod signals;
@@ -49,6 +50,7 @@ pub use customers::{CustomerLookup, Lookup};
 pub(crate) use list::Selection;
 pub use list::{List, Listing};
 pub use lists::{CustomerLists, Lists};
+pub use partitions::{AskGroup, Group, Member};
 
 use crate::broadcast::Broadcast;
 use crate::churn::Tiers;
@@ -69,6 +71,8 @@ pub struct Services {
     pub customers: Arc<dyn CustomerLookup>,
     /// Asked at `/customers`.
     pub lists: Lists,
+    /// Asked at `/partitions` and about customers who are elsewhere.
+    pub group: Group,
     /// Watched at `/signals`.
     pub signals: Arc<Broadcast>,
     /// Who may see customers, from [`guard`].
@@ -169,6 +173,7 @@ fn routes() -> Vec<(&'static str, Route)> {
         ("/overview", get(overview::overview)),
         ("/customers", get(lists::customers)),
         ("/customers/{id}", get(customers::customer)),
+        ("/partitions", get(partitions::partitions)),
         ("/signals", get(signals::signals)),
         ("/openapi.json", get(openapi::document)),
         ("/", get(page::index)),

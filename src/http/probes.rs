@@ -24,7 +24,7 @@ pub(super) async fn live(State(services): State<Arc<Services>>) -> Response {
         .map(|(lane, silence)| json!({ "lane": lane, "silent_seconds": silence.as_secs() }))
         .collect();
     let body = json!({ "error": "a lane stands still", "live": false, "lanes": lanes });
-    answer::error_with(StatusCode::SERVICE_UNAVAILABLE, body)
+    answer::error_with(StatusCode::SERVICE_UNAVAILABLE, &body)
 }
 
 /// 200 when every lane has joined and restored and all partitions come on; 503 says which do not.
@@ -32,7 +32,7 @@ pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
     let (waiting, stalls) = (services.lanes.waiting(), services.lanes.stalls());
     if !stalls.is_empty() {
         let body = json!({ "error": stalls.join("; "), "ready": false });
-        return answer::error_with(StatusCode::SERVICE_UNAVAILABLE, body);
+        return answer::error_with(StatusCode::SERVICE_UNAVAILABLE, &body);
     }
     if waiting.is_empty() {
         return Json(json!({ "ready": true })).into_response();
@@ -59,7 +59,7 @@ pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
         "lanes": lanes,
         "restoring": restoring,
     });
-    answer::error_with(StatusCode::SERVICE_UNAVAILABLE, body)
+    answer::error_with(StatusCode::SERVICE_UNAVAILABLE, &body)
 }
 
 /// Prometheus' text format.

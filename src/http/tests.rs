@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown as Close, TcpStream};
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -24,10 +25,19 @@ impl CustomerLookup for Shop {
             // More than the sockets between server and client hold.
             "huge" => Lookup::Found(vec![b' '; 64 * 1024 * 1024]),
             "restoring" => Lookup::Restoring,
-            "elsewhere" => Lookup::Elsewhere { owned_partitions: vec![0, 3], n_partitions: 12 },
+            "elsewhere" => Lookup::Elsewhere,
             _ => Lookup::Unknown,
         }
     }
+
+    fn owned_partitions(&self) -> Vec<i32> {
+        vec![0, 3]
+    }
+}
+
+fn member(instance: &str, address: Option<&str>, partitions: &[i32]) -> Member {
+    let (address, partitions) = (address.map(str::to_owned), partitions.to_vec());
+    Member { instance: instance.to_owned(), address, partitions }
 }
 
 /// Customers of each lifecycle and tier who have so many cents at risk as their number says.
@@ -58,6 +68,8 @@ pub(super) struct Server {
     pub(super) metrics: Arc<Metrics>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) signals: Arc<Broadcast>,
+    /// What the group tells.
+    group: Arc<Mutex<Result<Vec<Member>, String>>>,
     pub(super) shutdown: Shutdown,
     pub(super) task: tokio::task::JoinHandle<io::Result<()>>,
 }
@@ -89,6 +101,9 @@ pub(super) fn start(token: Option<Token>, limits: Limits, silence_max: Duration)
     let lanes = Lanes::new(1, silence_max);
     let metrics = Arc::new(Metrics::new(&crate::churn::testing::tiers()));
     let signals = Arc::new(Broadcast::default());
+    let two = [member("shop-1", None, &[0, 3]), member("shop-2", Some("b:1"), &[1, 2])];
+    let group = Arc::new(Mutex::new(Ok(two.to_vec())));
+    let asked = Arc::clone(&group);
     let services = Services {
         about: About {
             instance: "shop-1".to_owned(),
@@ -100,13 +115,14 @@ pub(super) fn start(token: Option<Token>, limits: Limits, silence_max: Duration)
         lanes: Arc::clone(&lanes),
         customers: Arc::new(Shop),
         lists: Lists::new(Arc::new(Shop)),
+        group: Group::new(Arc::new(move || asked.lock().unwrap().clone())),
         signals: Arc::clone(&signals),
         access: guard(listen, token).unwrap(),
         limits,
     };
     let shutdown = Shutdown::new();
     let task = runtime.spawn(serve(listener, services, shutdown.requested()));
-    Server { runtime, address, metrics, lanes, signals, shutdown, task }
+    Server { runtime, address, metrics, lanes, signals, group, shutdown, task }
 }
 
 pub(super) fn started() -> Server {
@@ -191,11 +207,8 @@ fn every_outcome_of_a_look_up_has_its_answer() {
     check("/customers/nobody", 404, &error("there is no customer `nobody`"));
     let restoring = "the partition of customer `restoring` is being restored; try again";
     check("/customers/restoring", 503, &error(restoring));
-    let elsewhere = json!({
-        "error": "another process owns the partition of customer `elsewhere`",
-        "owned_partitions": [0, 3],
-        "partitions": 12,
-    });
+    let mut elsewhere = server.get("/partitions").json();
+    elsewhere["error"] = "another process owns the partition of customer `elsewhere`".into();
     check("/customers/elsewhere", 404, &elsewhere);
     check("/customers/%FF", 400, &error("a customer id is percent-encoded UTF-8"));
     let long = format!("/customers/{}", "x".repeat(129));
@@ -203,6 +216,28 @@ fn every_outcome_of_a_look_up_has_its_answer() {
     check(&long, 400, &too_long);
     let quoted = "there is no customer `\"<script>`";
     check("/customers/%22%3Cscript%3E", 404, &error(quoted));
+}
+
+#[test]
+fn what_the_group_tells_is_asked_for_once_in_a_while() {
+    let mut expect = json!({
+        "instance": "shop-1",
+        "n_partitions": 4,
+        "owned_partitions": [0, 3],
+        "members": [
+            { "instance": "shop-1", "partitions": [0, 3] },
+            { "instance": "shop-2", "address": "b:1", "partitions": [1, 2] },
+        ],
+    });
+    let server = started();
+    assert_eq!(server.get("/partitions").json(), expect);
+    *server.group.lock().unwrap() = Err("no broker".to_owned());
+    assert_eq!(server.get("/partitions").json(), expect);
+    let server = started();
+    *server.group.lock().unwrap() = Err("no broker".to_owned());
+    expect.as_object_mut().unwrap().remove("members");
+    expect["members_unknown"] = "no broker".into();
+    assert_eq!(server.get("/partitions").json(), expect);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{debug, error, info, warn};
 
+use super::group;
 use crate::config::Kafka;
 use crate::engine::Failure;
 use crate::metrics::AbortCause;
@@ -75,19 +76,21 @@ pub fn bare(kafka: &Kafka) -> ClientConfig {
     finish(tuning(), kafka)
 }
 
-/// The consumer of the input topic: one group member.
-pub fn source(kafka: &Kafka, identity: &Identity) -> ClientConfig {
+/// The consumer of the input topic: one group member, whose process answers at `address`.
+pub fn source(kafka: &Kafka, identity: &Identity, address: Option<&str>) -> ClientConfig {
     let mut config = reading("read_committed", kafka);
     if kafka.static_membership {
         config.set("group.instance.id", &identity.member);
     }
     config
-        .set("client.id", &identity.member)
         .set("session.timeout.ms", kafka.session_timeout_ms.to_string())
         .set("heartbeat.interval.ms", HEARTBEAT_MS)
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("statistics.interval.ms", STATISTICS_MS);
-    finish(config, kafka)
+    let mut config = finish(config, kafka);
+    // By this the members of the group know each other, whatever other clients are to be called.
+    config.set("client.id", group::client_id(&identity.member, address));
+    config
 }
 
 /// A consumer that is never a group member: it restores, and asks for offsets.

@@ -2,15 +2,17 @@
 //! their owner gives them up in one rebalance, and the next one hands them on. A static member that
 //! restarts between the two gets its old share again without a rebalance, the second step never
 //! comes, and nobody owns what was on its way. One member then has to rejoin, which makes the group
-//! share out anew. It only looks and says who; `steward` asks it.
+//! share out anew; so does a member once whose address the group still tells as it was before a
+//! restart. It only looks and says who; `steward` asks it.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use tracing::debug;
+use rdkafka::consumer::BaseConsumer;
+use tracing::{debug, info};
 
 use super::clients::Quiet;
+use super::group::{self, Member};
 use super::steward::ASK;
 use crate::config::Kafka;
 
@@ -23,133 +25,134 @@ const GAPS_MAX: u32 = 3;
 /// What one lane knows of its group.
 #[derive(Debug)]
 pub(super) struct Cover {
-    group_id: String,
-    input_topic: String,
     n_partitions: i32,
     /// The lane's own name in the group.
-    member: String,
+    name: String,
+    /// What it is to tell of its address.
+    address: Option<String>,
     looked_at: Instant,
     n_gaps_in_a_row: u32,
+    /// Once is enough: a group that tells the old address again would rebalance without end.
+    has_mended_address: bool,
 }
 
-/// A member's name and the partitions that it was given.
-type Share = (String, Vec<i32>);
-
 impl Cover {
-    pub(super) fn new(kafka: &Kafka, member: String, n_partitions: i32) -> Self {
+    pub(super) fn new(name: &str, address: Option<&str>, n_partitions: i32) -> Self {
         Self {
-            group_id: kafka.group_id.clone(),
-            input_topic: kafka.input_topic.clone(),
             n_partitions,
-            member,
+            name: name.to_owned(),
+            address: address.map(str::to_owned),
             looked_at: Instant::now(),
             n_gaps_in_a_row: 0,
+            has_mended_address: false,
         }
     }
 
     /// Looks at the group if it is time to; true when this member has to rejoin.
-    pub(super) fn is_broken(&mut self, consumer: &BaseConsumer<Quiet>) -> bool {
+    pub(super) fn is_broken(&mut self, consumer: &BaseConsumer<Quiet>, kafka: &Kafka) -> bool {
         if self.looked_at.elapsed() < LOOK {
             return false;
         }
         self.looked_at = Instant::now();
-        let repairer = self.shares(consumer).and_then(|shares| repairer(shares, self.n_partitions));
+        match group::look(consumer, kafka, ASK) {
+            Ok(Some(members)) => self.judge(members),
+            // While the group shares out nothing is missing yet.
+            Ok(None) => self.judge(Vec::new()),
+            Err(error) => {
+                debug!(%error, "failed to look at the group");
+                self.judge(Vec::new())
+            }
+        }
+    }
+
+    fn judge(&mut self, members: Vec<Member>) -> bool {
+        if !self.has_mended_address && self.is_told_wrong(&members) {
+            self.has_mended_address = true;
+            info!(
+                member = self.name,
+                "the group tells another address of this member: joining anew"
+            );
+            return true;
+        }
+        let repairer = repairer(members, self.n_partitions);
         self.n_gaps_in_a_row = if repairer.is_some() { self.n_gaps_in_a_row + 1 } else { 0 };
         if self.n_gaps_in_a_row < GAPS_MAX {
             return false;
         }
         self.n_gaps_in_a_row = 0;
-        repairer.as_ref() == Some(&self.member)
+        repairer.as_ref() == Some(&self.name)
     }
 
-    /// Who was given what; `None` while the group shares out, or if it cannot be told.
-    fn shares(&self, consumer: &BaseConsumer<Quiet>) -> Option<Vec<Share>> {
-        let list = match consumer.fetch_group_list(Some(&self.group_id), ASK) {
-            Ok(list) => list,
-            Err(error) => {
-                debug!(%error, "failed to look at the group");
-                return None;
-            }
-        };
-        let group = list.groups().iter().find(|group| group.name() == self.group_id)?;
-        if group.state() != "Stable" {
-            return None;
-        }
-        let share = |member: &rdkafka::groups::GroupMemberInfo| {
-            let partitions = partitions(member.assignment()?, &self.input_topic)?;
-            Some((member.client_id().to_owned(), partitions))
-        };
-        group.members().iter().map(share).collect()
+    /// Whether the group took over what an earlier run of this member had told: a static member that
+    /// restarts within its session only takes its own place again.
+    fn is_told_wrong(&self, members: &[Member]) -> bool {
+        members.iter().any(|member| member.name == self.name && member.address != self.address)
     }
 }
 
 /// Who has to rejoin because a partition is nobody's: whoever has least to lose.
-fn repairer(mut shares: Vec<Share>, n_partitions: i32) -> Option<String> {
-    let owned: BTreeSet<i32> = shares.iter().flat_map(|(_, share)| share).copied().collect();
+fn repairer(mut members: Vec<Member>, n_partitions: i32) -> Option<String> {
+    let owned: BTreeSet<i32> =
+        members.iter().flat_map(|member| &member.partitions).copied().collect();
     if (0..n_partitions).all(|partition| owned.contains(&partition)) {
         return None;
     }
-    shares.sort_by(|(a, of_a), (b, of_b)| (of_a.len(), a).cmp(&(of_b.len(), b)));
-    shares.into_iter().next().map(|(member, _)| member)
-}
-
-/// The partitions of `topic` in an assignment of Kafka's consumer protocol; `None` if it is none.
-/// A version, then topics with their partitions; what follows is the assignor's own.
-fn partitions(assignment: &[u8], topic: &str) -> Option<Vec<i32>> {
-    // A member without partitions may have been sent nothing at all.
-    if assignment.is_empty() {
-        return Some(Vec::new());
-    }
-    let (_version, rest) = assignment.split_first_chunk::<2>()?;
-    let (n_topics, mut rest) = rest.split_first_chunk::<4>()?;
-    let mut found = Vec::new();
-    for _ in 0..i32::from_be_bytes(*n_topics) {
-        let (n_bytes, after) = rest.split_first_chunk::<2>()?;
-        let n_bytes = usize::try_from(i16::from_be_bytes(*n_bytes)).ok()?;
-        let (name, after) = after.split_at_checked(n_bytes)?;
-        let (n_partitions, mut after) = after.split_first_chunk::<4>()?;
-        for _ in 0..i32::from_be_bytes(*n_partitions) {
-            let (partition, behind) = after.split_first_chunk::<4>()?;
-            if name == topic.as_bytes() {
-                found.push(i32::from_be_bytes(*partition));
-            }
-            after = behind;
-        }
-        rest = after;
-    }
-    Some(found)
+    members.sort_by(|a, b| (a.partitions.len(), &a.name).cmp(&(b.partitions.len(), &b.name)));
+    members.into_iter().next().map(|member| member.name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_partitions_of_an_assignment_are_read_and_nonsense_is_not() {
-        let assignment = b"\0\x01\0\0\0\x02\
-            \0\x01a\0\0\0\x01\0\0\0\x07\
-            \0\x02in\0\0\0\x02\0\0\0\0\0\0\0\x03\
-            \xff\xff\xff\xff";
-        assert_eq!(partitions(assignment, "in"), Some(vec![0, 3]));
-        assert_eq!(partitions(assignment, "a"), Some(vec![7]));
-        assert_eq!(partitions(assignment, "none"), Some(Vec::new()));
-        assert_eq!(partitions(b"", "in"), Some(Vec::new()));
-        // The assignor's own bytes at the end are not looked at.
-        for n_bytes in 1..assignment.len() - 4 {
-            assert_eq!(partitions(&assignment[..n_bytes], "in"), None, "{n_bytes} bytes");
-        }
-        assert_eq!(partitions(b"\0\x01\x7f\xff\xff\xff\xff\xff", "in"), None);
+    fn members(shares: &[(&str, &[i32])]) -> Vec<Member> {
+        let member = |(name, share): &(&str, &[i32])| Member {
+            name: (*name).to_owned(),
+            address: None,
+            partitions: share.to_vec(),
+        };
+        shares.iter().map(member).collect()
     }
 
     #[test]
     fn the_member_with_least_to_lose_rejoins_and_only_while_a_partition_is_nobodys() {
         let check = |shares: &[(&str, &[i32])], expect: Option<&str>| {
-            let shares = shares.iter().map(|(name, share)| ((*name).to_owned(), share.to_vec()));
-            assert_eq!(repairer(shares.collect(), 3).as_deref(), expect);
+            assert_eq!(repairer(members(shares), 3).as_deref(), expect);
         };
         check(&[("a", &[0, 2]), ("b", &[1])], None);
         check(&[("a", &[0]), ("b", &[])], Some("b"));
         check(&[("b", &[1]), ("a", &[2])], Some("a"));
         check(&[], None);
+    }
+
+    fn cover(address: Option<&str>) -> Cover {
+        Cover::new("a", address, 3)
+    }
+
+    #[test]
+    fn a_gap_is_mended_by_one_member_once_it_has_lasted() {
+        let gap = || members(&[("a", &[0]), ("b", &[1, 2, 3])]);
+        let mut cover = cover(None);
+        cover.n_partitions = 5;
+        assert_eq!([(); 4].map(|()| cover.judge(gap())), [false, false, true, false]);
+        assert!(!cover.judge(members(&[("a", &[0, 1, 2, 3, 4])])));
+        assert_eq!([(); 3].map(|()| cover.judge(gap())), [false, false, true]);
+        cover.name = "b".to_owned();
+        assert_eq!([(); 3].map(|()| cover.judge(gap())), [false, false, false]);
+    }
+
+    #[test]
+    fn a_member_whose_address_is_told_wrong_joins_anew_once() {
+        let told = |address: Option<&str>| {
+            let mut members = members(&[("a", &[0, 1, 2]), ("b", &[])]);
+            members[0].address = address.map(str::to_owned);
+            members
+        };
+        let mut cover = cover(Some("new:1"));
+        assert!(!cover.judge(told(Some("new:1"))));
+        assert!(cover.judge(told(Some("old:1"))));
+        assert!(!cover.judge(told(Some("old:1"))));
+        assert!(self::cover(None).judge(told(Some("old:1"))));
+        assert!(self::cover(Some("new:1")).judge(told(None)));
     }
 }

@@ -14,6 +14,7 @@ use tracing::info;
 
 use super::callbacks::Callbacks;
 use super::clients::{self, Identity};
+use super::cover::Cover;
 use super::ends::Ends;
 use super::ownership::Ownership;
 use super::remodeller::Remodeller;
@@ -80,7 +81,10 @@ pub fn run(common: &Common, lane: u32, health: &Lane) -> Result<(), String> {
         ends: Arc::clone(&ends),
         ownership: Arc::clone(&ownership),
         metrics: Arc::clone(&common.metrics),
-        member: identity.member.clone(),
+        cover: kafka.static_membership.then(|| {
+            let address = common.config.http.advertise.as_deref();
+            Cover::new(&identity.member, address, common.options.ground.n_partitions)
+        }),
         health: health.clone(),
         stall_timeout: Duration::from_secs(common.config.processing.stall_timeout_s.into()),
         shutdown: common.shutdown.clone(),
@@ -177,7 +181,7 @@ fn consumer(
         revoke_budget: Duration::from_millis(common.options.revoke_budget_ms),
         backlog: Mutex::default(),
     };
-    clients::source(&common.config.kafka, identity)
+    clients::source(&common.config.kafka, identity, common.config.http.advertise.as_deref())
         .create_with_context(callbacks)
         .map(Arc::new)
         .map_err(|error| format!("failed to create the consumer: {error}"))

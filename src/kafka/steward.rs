@@ -72,7 +72,6 @@ pub(super) struct Steward {
     restorer: Restorer,
     /// On their way to the engine.
     restored: VecDeque<Restored>,
-    /// Absent where members are not static: each start shares out anew.
     cover: Option<Cover>,
     looked_at: Instant,
     watchdog: Watchdog,
@@ -107,8 +106,8 @@ pub(super) struct Shared {
     pub(super) ownership: Arc<super::ownership::Ownership>,
     /// Lag and restore progress.
     pub(super) metrics: Arc<Metrics>,
-    /// The lane's name in the group.
-    pub(super) member: String,
+    /// The lane's look at its group; absent where members are not static: each start shares out anew.
+    pub(super) cover: Option<Cover>,
     /// Where partitions that stall are reported.
     pub(super) health: Lane,
     /// How long a partition may have work without coming on.
@@ -138,8 +137,7 @@ impl Steward {
                 .create_with_context(Quiet)
                 .map_err(|error| format!("failed to create a consumer: {error}"))
         };
-        let Shared { errands, inputs, ends, ownership, metrics, member, .. } = shared;
-        let cover = kafka.static_membership.then(|| Cover::new(kafka, member, ground.n_partitions));
+        let Shared { errands, inputs, ends, ownership, metrics, cover, .. } = shared;
         let n_partitions = ground.n_partitions;
         let restorer = Restorer::new(kafka, create("read_committed")?, models, ground, on_loss);
         Ok(Self {
@@ -222,10 +220,10 @@ impl Steward {
         Ok(())
     }
 
-    /// Has the group share out anew if partitions were left to nobody.
+    /// Has the group share out anew if partitions were left to nobody, or it tells a wrong address.
     fn mend(&mut self) {
         let Some(cover) = &mut self.cover else { return };
-        if self.restorer.is_idle() && cover.is_broken(&self.uncommitted) {
+        if self.restorer.is_idle() && cover.is_broken(&self.uncommitted, &self.kafka) {
             self.ownership.ask_to_rejoin();
         }
     }

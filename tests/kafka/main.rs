@@ -111,3 +111,5 @@ mod storm;
 mod support;
 #[cfg(test)]
 mod two_processes;
+#[cfg(test)]
+mod whereabouts;

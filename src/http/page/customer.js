@@ -39,7 +39,11 @@ function refusal({ status, message, body }) {
   if (status === 404 && !body.owned_partitions) {
     return make("p", {}, "Nobody is known by this id. Ids are compared letter by letter.");
   }
-  return make("p", {}, `${message}.`);
+  const others = (body.members ?? []).filter(({ instance }) => instance !== body.instance);
+  const where = others.map(({ instance, address }) => {
+    return make("li", {}, address ? `${instance}, at ${address}` : instance);
+  });
+  return make("div", {}, make("p", {}, `${message}.`), where.length ? make("ul", {}, where) : null);
 }
 
 function body({ score, explanation }) {

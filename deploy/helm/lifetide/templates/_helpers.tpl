@@ -26,6 +26,12 @@ env:
     value: {{ .Values.brokers | quote }}
   - name: LIFETIDE__HTTP__LISTEN
     value: 0.0.0.0:9464
+  - name: POD_NAME
+    valueFrom:
+      fieldRef:
+        fieldPath: metadata.name
+  - name: LIFETIDE__HTTP__ADVERTISE
+    value: $(POD_NAME).{{ include "lifetide.name" . }}.{{ .Release.Namespace }}.svc:9464
   - name: LIFETIDE__HTTP__TOKEN_FILE
     value: /etc/lifetide/token/token
   {{- with .Values.secrets.sasl }}
