@@ -26,13 +26,19 @@ struct End {
 }
 
 impl Ends {
-    /// Whether everything up to an end that was learnt in the last `within_ms` was read, where the
-    /// last record handed over ended at `read_to`.
-    pub(super) fn is_reached(&self, partition: i32, read_to: Option<i64>, within_ms: i64) -> bool {
+    /// Whether everything up to an end that was learnt `within` that time was read, where the last
+    /// record handed over ended at `read_to`.
+    pub(super) fn is_reached(
+        &self,
+        partition: i32,
+        read_to: Option<i64>,
+        within: Duration,
+    ) -> bool {
         let end = self.lock().get(&partition).copied().unwrap_or_default();
         let Some((learnt, at)) = end.learnt else { return false };
-        let is_fresh = at.elapsed() <= Duration::from_millis(within_ms.max(0).unsigned_abs());
-        is_fresh && end.reached >= learnt && read_to.is_none_or(|read_to| read_to <= learnt)
+        at.elapsed() <= within
+            && end.reached >= learnt
+            && read_to.is_none_or(|read_to| read_to <= learnt)
     }
 
     /// The last stable offset, just asked for.

@@ -205,7 +205,11 @@ fn source(
         topic: common.config.kafka.input_topic.clone(),
         group_id: common.config.kafka.group_id.clone(),
         ends,
-        idle_lag_ms: common.config.processing.idle_lag_s.map(|lag_s| i64::from(lag_s) * 1000),
+        idle_lag: common
+            .config
+            .processing
+            .idle_lag_s
+            .map(|lag_s| Duration::from_secs(lag_s.into())),
         pending: BTreeMap::new(),
         ticked_at: Instant::now(),
         never: crossbeam_channel::never(),

@@ -48,8 +48,9 @@ pub(super) struct Source {
     pub(super) topic: String,
     pub(super) group_id: String,
     pub(super) ends: Arc<Ends>,
-    /// Ticks lag the wall clock by this much; absent to follow event time only.
-    pub(super) idle_lag_ms: Option<i64>,
+    /// So long a partition must be quiet before it follows the wall clock, and so far behind; absent
+    /// to follow event time only.
+    pub(super) idle_lag: Option<Duration>,
     pub(super) pending: BTreeMap<i32, Pending>,
     pub(super) ticked_at: Instant,
     /// Carries nothing; a wait on it is a pause.
@@ -57,7 +58,7 @@ pub(super) struct Source {
 }
 
 /// What was read of one partition and not handed over yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pending {
     epoch: u64,
     records: Vec<Record>,
@@ -66,6 +67,26 @@ pub(super) struct Pending {
     offset_next: Option<i64>,
     /// Whether everything up to the end, as the client last saw it, was handed over.
     is_at_end: bool,
+    /// When the last record came, or the epoch began.
+    heard_at: Instant,
+}
+
+impl Pending {
+    fn new(epoch: u64) -> Self {
+        Self {
+            epoch,
+            records: Vec::new(),
+            n_bytes: 0,
+            offset_next: None,
+            is_at_end: false,
+            heard_at: Instant::now(),
+        }
+    }
+
+    /// Whether nothing came for so long, and nothing lies there.
+    fn is_quiet_for(&self, quiet: Duration) -> bool {
+        self.is_at_end && self.heard_at.elapsed() >= quiet
+    }
 }
 
 impl std::fmt::Debug for Source {
@@ -147,7 +168,7 @@ impl Source {
             })
         });
         let pending = self.pending_of(partition, epoch);
-        pending.is_at_end = false;
+        (pending.is_at_end, pending.heard_at) = (false, Instant::now());
         pending.n_bytes += message.payload_len() + message.key_len();
         pending.records.push(Record { offset: message.offset(), timestamp_ms, decoded });
         pending.offset_next = Some(message.offset() + 1);
@@ -217,9 +238,9 @@ impl Source {
 
     /// What is pending of a partition in this epoch; an older epoch's is dropped.
     fn pending_of(&mut self, partition: i32, epoch: u64) -> &mut Pending {
-        let pending = self.pending.entry(partition).or_default();
+        let pending = self.pending.entry(partition).or_insert_with(|| Pending::new(epoch));
         if pending.epoch != epoch {
-            *pending = Pending { epoch, ..Pending::default() };
+            *pending = Pending::new(epoch);
         }
         pending
     }
@@ -289,21 +310,23 @@ impl Source {
         }
     }
 
-    /// Lets time pass for partitions of which everything up to a freshly learnt end was handed
-    /// over.
+    /// Lets time pass for partitions in which it is quiet: a history that comes more slowly than it
+    /// is read has its end in sight between any two of its records, and time that has passed does
+    /// not go back for the next one.
     fn tick(&self) -> Result<(), Gone> {
-        let Some(idle_lag_ms) = self.idle_lag_ms else { return Ok(()) };
-        let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let until_ms = i64::try_from(wall_ms).unwrap_or(i64::MAX).saturating_sub(idle_lag_ms);
+        let Some(idle_lag) = self.idle_lag else { return Ok(()) };
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let until_ms = wall.saturating_sub(idle_lag).as_millis();
+        let until_ms = i64::try_from(until_ms).unwrap_or(i64::MAX);
         for (partition, epoch) in self.ownership.owned() {
             let Some(pending) = self
                 .pending
                 .get(&partition)
-                .filter(|pending| pending.epoch == epoch && pending.is_at_end)
+                .filter(|pending| pending.epoch == epoch && pending.is_quiet_for(idle_lag))
             else {
                 continue;
             };
-            if self.ends.is_reached(partition, pending.offset_next, idle_lag_ms) {
+            if self.ends.is_reached(partition, pending.offset_next, idle_lag) {
                 self.send(Input::Tick { partition, epoch, until_ms })?;
             }
         }

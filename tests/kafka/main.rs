@@ -90,6 +90,8 @@ mod moves;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod quiet;
+#[cfg(test)]
 mod recount;
 #[cfg(test)]
 mod redrive;
