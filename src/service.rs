@@ -25,7 +25,6 @@ use crate::lookup::{Finder, Lister};
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::plan::Plan;
-use crate::record::marker::Ground;
 
 /// A lane whose loop has not turned for so long is not alive, or for as many transaction timeouts
 /// as a commit or an abort may block, if that is longer.
@@ -59,15 +58,7 @@ impl Service {
             .map_err(|error| Misuse(error.to_string()))?;
         let n_partitions = topics::input_partitions(&config.kafka).map_err(anyhow::Error::msg)?;
         let processing = &config.processing;
-        let ground = Ground {
-            currency: processing.currency,
-            time_zone: processing
-                .time_zone
-                .iana_name()
-                .context("`processing.time_zone` has no IANA name; use one such as `UTC`")?
-                .to_owned(),
-            n_partitions,
-        };
+        let ground = config.ground(n_partitions);
         let options = Options {
             input_topic: config.kafka.input_topic.clone(),
             emit: processing.emit,
@@ -129,7 +120,6 @@ impl Service {
         let services = Services {
             about: About {
                 instance: kafka.instance_id.clone(),
-            group: members(&self.common.config),
                 currency: ground.currency,
                 tiers: self.common.models.rules().tiers.clone(),
                 n_partitions: ground.n_partitions,
@@ -139,6 +129,7 @@ impl Service {
             customers: Arc::new(finder),
             signals: Arc::clone(&self.broadcast),
             lists: Lists::new(Arc::new(lister)),
+            group: members(&self.common.config),
             access: self.access.clone(),
             limits: http::Limits::default(),
         };
@@ -204,6 +195,15 @@ impl Service {
         failures.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn run_lane(&self, number: u32) -> Result<(), String> {
+        let health = self.lanes.lane(number as usize);
+        health.set(LaneState::Starting);
+        let lane = AssertUnwindSafe(|| lane::run(&self.common, number, &health));
+        catch_unwind(lane)
+            .unwrap_or_else(|_| Err(format!("lane `{number}` met a defect and has stopped")))
+    }
+}
+
 /// How the server asks who the members are.
 fn members(config: &Arc<Config>) -> Group {
     let config = Arc::clone(config);
@@ -213,15 +213,6 @@ fn members(config: &Arc<Config>) -> Group {
         let instances = group::instances(&config.kafka)?;
         Ok(instances.into_iter().map(member).collect())
     }))
-}
-
-    fn run_lane(&self, number: u32) -> Result<(), String> {
-        let health = self.lanes.lane(number as usize);
-        health.set(LaneState::Starting);
-        let lane = AssertUnwindSafe(|| lane::run(&self.common, number, &health));
-        catch_unwind(lane)
-            .unwrap_or_else(|_| Err(format!("lane `{number}` met a defect and has stopped")))
-    }
 }
 
 /// Samples until `end` what moves the population.

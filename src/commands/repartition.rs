@@ -3,7 +3,7 @@
 
 use std::io::{self, Write, stdout};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 
 use super::{Outcome, load_config, partitioner, printed, progress};
@@ -13,7 +13,6 @@ use crate::engine::rebuild::OnLoss;
 use crate::kafka::repartition::{Repartition, Summary};
 use crate::kafka::topics;
 use crate::plan::Plan;
-use crate::record::marker::Ground;
 
 /// Says what a repartition would do, or does it.
 ///
@@ -25,9 +24,7 @@ pub fn execute(arguments: &cli::Repartition) -> Result<Outcome> {
     let plan = Plan::new(&config, None)?;
     let kafka = &config.kafka;
     let n_partitions = topics::partitions(kafka, &kafka.input_topic).map_err(anyhow::Error::msg)?;
-    let time_zone = config.processing.time_zone.iana_name();
-    let time_zone = time_zone.context("`processing.time_zone` has no IANA name")?.to_owned();
-    let ground = Ground { currency: config.processing.currency, time_zone, n_partitions };
+    let ground = config.ground(n_partitions);
     let on_loss = if arguments.accept_loss { OnLoss::Accept } else { OnLoss::Refuse };
     let bar = progress(0, "{msg} {pos} records {elapsed}");
     let tell = |doing: &'static str, n_records: u64| {

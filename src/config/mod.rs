@@ -42,6 +42,7 @@ use jiff::tz::TimeZone;
 
 use crate::churn::Tier;
 use crate::money::{Currency, Rates};
+use crate::record::marker::Ground;
 
 pub use changes::{Change, Values};
 pub use client::{COMMON_SETTINGS, SETTING_FILE_BYTES_MAX};
@@ -247,16 +248,31 @@ pub struct Http {
     pub listen: SocketAddr,
     /// A file that holds the bearer token of the customers' routes.
     pub token_file: Option<PathBuf>,
-}
     /// `host:port` at which other machines reach this process's HTTP, for the group to tell; by
     /// default `listen`, where that is one such address.
     pub advertise: Option<String>,
+}
 
 /// `[log]`: what is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// A level or rules of modules; `None` is the command's own.
     pub level: Option<String>,
+}
+
+impl Config {
+    /// What state is made on, over an input of `n_partitions`.
+    pub fn ground(&self, n_partitions: i32) -> Ground {
+        let Self { kafka, processing, .. } = self;
+        let time_zone = processing.time_zone.iana_name();
+        Ground {
+            currency: processing.currency,
+            time_zone: time_zone.expect("it was read by its name").to_owned(),
+            n_partitions,
+            input_topic: kafka.input_topic.clone(),
+            group_id: kafka.group_id.clone(),
+        }
+    }
 }
 
 /// Reads the layers and checks every rule.

@@ -25,7 +25,7 @@ use crate::population::{Census, Changes};
 use crate::record::changelog::Key;
 use crate::record::dead_letter::{DeadLetter, Refused};
 use crate::record::erased::{self, ErasedHash};
-use crate::record::marker::{CODEC_VERSION, Ground, Marker};
+use crate::record::marker::{Ground, Marker};
 use crate::store::Customers;
 
 /// The state of one input partition.
@@ -293,16 +293,12 @@ impl Partition {
             work.log(self.number, &Key::Erased(*hash), value.as_deref())?;
         }
         let marker = Marker {
-            codec: CODEC_VERSION,
-            offset_next: self.position.offset_next.expect("something was read to be staged"),
             stream_time_ms: self.position.stream_time_ms,
             model: work.pipeline.model_label().to_owned(),
-            currency: ground.currency.code().to_owned(),
-            time_zone: ground.time_zone.clone(),
-            n_partitions: ground.n_partitions,
             n_customers: Some(n_customers),
             n_erased: Some(n_erased),
             changelog_low: self.changelog_low,
+            ..ground.marker(self.position.offset_next.expect("something was read to be staged"))
         };
         work.log(self.number, &Key::Marker, Some(&marker.to_json()))
     }

@@ -12,7 +12,7 @@ use crate::pipeline::Pipeline;
 use crate::population::Census;
 use crate::record::changelog::{self, Key};
 use crate::record::erased::{self, ErasedHash};
-use crate::record::marker::{Ground, Marker};
+use crate::record::marker::{Ground, Marker, OTHER_GROUP};
 use crate::store::Customers;
 
 /// What to do about state or events that are gone.
@@ -141,6 +141,9 @@ impl Rebuild {
         }
         if let Some(marker) = &self.marker {
             marker.stands_on(ground)?;
+            if let Some(what) = marker.other_group(ground) {
+                self.lose(&what, OTHER_GROUP, "take the state over for good")?;
+            }
         }
         self.check_readable()?;
         self.check_whole(bounds.changelog_low)?;

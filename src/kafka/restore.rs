@@ -319,6 +319,15 @@ impl Restorer {
         for loss in restored.mending.iter().flat_map(|mending| &mending.losses) {
             warn!(partition, "restored with a loss: {loss}");
         }
+        if let (None, Some(marker)) = (bounds.committed, &restored.marker) {
+            warn!(
+                partition,
+                offset_next = marker.offset_next,
+                "the group has forgotten its offset; going on where the state ends. If the input \
+                 topic was deleted and made anew, what lies before that is skipped: start with a \
+                 new group and changelog topic then"
+            );
+        }
         let duration_ms = u64::try_from(task.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         info!(
             partition,

@@ -32,6 +32,12 @@ pub struct Marker {
     /// Erasures that the state remembers; absent in markers of earlier programs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub n_erased: Option<i64>,
+    /// The topic whose offsets `offset_next` counts; absent in markers of earlier programs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub input_topic: Option<String>,
+    /// The group that has come so far; absent in markers of earlier programs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub group_id: Option<String>,
     /// Where the changelog began when a person accepted that what lay before is gone.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub changelog_low: Option<i64>,
@@ -46,6 +52,30 @@ pub struct Ground {
     pub time_zone: String,
     /// Partitions of the input topic.
     pub n_partitions: i32,
+    /// The input topic's name.
+    pub input_topic: String,
+    /// The group's name.
+    pub group_id: String,
+}
+
+impl Ground {
+    /// The marker of a state of which only the next offset is known.
+    pub fn marker(&self, offset_next: i64) -> Marker {
+        Marker {
+            codec: CODEC_VERSION,
+            offset_next,
+            stream_time_ms: None,
+            model: "none".to_owned(),
+            currency: self.currency.code().to_owned(),
+            time_zone: self.time_zone.clone(),
+            n_partitions: self.n_partitions,
+            n_customers: None,
+            n_erased: None,
+            input_topic: Some(self.input_topic.clone()),
+            group_id: Some(self.group_id.clone()),
+            changelog_low: None,
+        }
+    }
 }
 
 impl Marker {
@@ -85,13 +115,29 @@ impl Marker {
         let again = "set it back, or start with a new group and changelog topic";
         expect("`processing.currency`", &self.currency, currency, again);
         expect("`processing.time_zone`", &self.time_zone, &ground.time_zone, again);
+        let input_topic = self.input_topic.as_deref().unwrap_or(&ground.input_topic);
+        expect("`kafka.input_topic`", input_topic, &ground.input_topic, again);
         let (was, is) = (self.n_partitions, ground.n_partitions);
         if was != is {
             faults.push(recount(was, is));
         }
         if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
     }
+
+    /// What to say of a state that another group than that of `ground` has made, if one has.
+    pub fn other_group(&self, ground: &Ground) -> Option<String> {
+        let was = self.group_id.as_deref().filter(|was| *was != ground.group_id)?;
+        let is = &ground.group_id;
+        Some(format!(
+            "the state is that of group `{was}` and `kafka.group_id` is now `{is}`: two groups on \
+             one changelog ruin each other's state and double what they send out"
+        ))
+    }
 }
+
+/// What to do where another group has made the state.
+pub const OTHER_GROUP: &str = "set it back, or give this group a changelog, scores and signals of \
+                               its own";
 
 /// What to do about an input topic that has grown.
 pub const REPARTITION: &str = "stop the whole group and run `lifetide repartition`";
@@ -113,24 +159,29 @@ pub fn recount(was: i32, is: i32) -> String {
 mod tests {
     use super::*;
 
-    fn marker() -> Marker {
-        Marker {
-            codec: CODEC_VERSION,
-            offset_next: 42,
-            stream_time_ms: Some(1_714_564_800_007),
-            model: "bg-nbd/7".to_owned(),
-            currency: "EUR".to_owned(),
+    fn ground() -> Ground {
+        Ground {
+            currency: Currency::parse("EUR").unwrap(),
             time_zone: "UTC".to_owned(),
             n_partitions: 12,
+            input_topic: "in".to_owned(),
+            group_id: "g".to_owned(),
+        }
+    }
+
+    fn marker() -> Marker {
+        Marker {
+            stream_time_ms: Some(1_714_564_800_007),
+            model: "bg-nbd/7".to_owned(),
             n_customers: Some(9),
             n_erased: Some(2),
-            changelog_low: None,
+            ..ground().marker(42)
         }
     }
 
     #[test]
     fn the_bytes_of_a_marker_are_pinned_and_read_back() {
-        let json = r#"{"codec":1,"offset_next":42,"stream_time_ms":1714564800007,"model":"bg-nbd/7","currency":"EUR","time_zone":"UTC","n_partitions":12,"n_customers":9,"n_erased":2}"#;
+        let json = r#"{"codec":1,"offset_next":42,"stream_time_ms":1714564800007,"model":"bg-nbd/7","currency":"EUR","time_zone":"UTC","n_partitions":12,"n_customers":9,"n_erased":2,"input_topic":"in","group_id":"g"}"#;
         assert_eq!(String::from_utf8(marker().to_json()).unwrap(), json);
         assert_eq!(Marker::read(json.as_bytes()), Ok(marker()));
         let newer = json.replace("\"codec\":1", "\"codec\":2");
@@ -139,30 +190,42 @@ mod tests {
 
     #[test]
     fn a_changed_ground_is_refused_and_every_change_is_named() {
-        let same = Ground {
-            currency: Currency::parse("EUR").unwrap(),
-            time_zone: "UTC".to_owned(),
-            n_partitions: 12,
-        };
-        assert_eq!(marker().stands_on(&same), Ok(()));
+        assert_eq!(marker().stands_on(&ground()), Ok(()));
         let other = Ground {
             currency: Currency::parse("USD").unwrap(),
             time_zone: "Europe/Berlin".to_owned(),
             n_partitions: 24,
+            input_topic: "another".to_owned(),
+            group_id: "g".to_owned(),
         };
         let fault = marker().stands_on(&other).unwrap_err();
-        for part in ["currency` was `EUR`", "time_zone` was `UTC`", "count was `12`"] {
+        for part in [
+            "currency` was `EUR`",
+            "time_zone` was `UTC`",
+            "input_topic` was `in`",
+            "count was `12`",
+        ] {
             assert!(fault.contains(part), "{fault}");
         }
         assert!(fault.ends_with("run `lifetide repartition`"), "{fault}");
         assert!(recount(24, 12).contains("a topic with the old count"));
     }
 
+    #[test]
+    fn the_state_of_another_group_is_told() {
+        assert_eq!(marker().other_group(&ground()), None);
+        let other = Ground { group_id: "h".to_owned(), ..ground() };
+        assert!(marker().other_group(&other).unwrap().contains("group `g`"));
+        assert_eq!(Marker { group_id: None, ..marker() }.other_group(&other), None);
+    }
+
     /// As the first release wrote it.
     #[test]
-    fn a_marker_without_counts_is_read() {
+    fn a_marker_without_counts_and_names_is_read_and_stands_on_any() {
         let json = r#"{"codec":1,"offset_next":42,"stream_time_ms":1714564800007,"model":"bg-nbd/7","currency":"EUR","time_zone":"UTC","n_partitions":12}"#;
-        let old = Marker { n_customers: None, n_erased: None, ..marker() };
-        assert_eq!(Marker::read(json.as_bytes()), Ok(old));
+        let (input_topic, group_id) = (None, None);
+        let old = Marker { n_customers: None, n_erased: None, input_topic, group_id, ..marker() };
+        assert_eq!(Marker::read(json.as_bytes()), Ok(old.clone()));
+        assert_eq!(old.stands_on(&ground()), Ok(()));
     }
 }

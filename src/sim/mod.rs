@@ -136,7 +136,13 @@ fn play(number: u64, plan: &Plan, flaw: Option<Flaw>, trace: &Rc<Trace>) -> Resu
     let shop = |flaw, trace| {
         Rc::new(Shop {
             plan: Plan { model: model.clone(), ..plan.clone() },
-            ground: Ground { currency: intake.currency, time_zone: "UTC".to_owned(), n_partitions },
+            ground: Ground {
+                currency: intake.currency,
+                time_zone: "UTC".to_owned(),
+                n_partitions,
+                input_topic: "events".to_owned(),
+                group_id: "simulated".to_owned(),
+            },
             logs: logs.clone(),
             until_ms: UNTIL_MS,
             silent_from_ms: SILENT_FROM_MS,

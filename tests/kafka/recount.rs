@@ -19,7 +19,6 @@ use lifetide::event::{Envelope, decode};
 use lifetide::metrics::{Metrics, Phase};
 use lifetide::plan::Plan;
 use lifetide::population::Census;
-use lifetide::record::marker::Ground;
 
 use crate::equality::StatePlace;
 use crate::support::topics::Record;
@@ -65,11 +64,7 @@ impl Recounter {
             transaction_events_max: u64::MAX,
             transaction_bytes_max: u64::MAX,
             revoke_budget_ms: u64::MAX,
-            ground: Ground {
-                currency: config.processing.currency,
-                time_zone: "UTC".to_owned(),
-                n_partitions,
-            },
+            ground: config.ground(n_partitions),
         };
         let metrics = Arc::new(Metrics::new(&plan.rules.tiers));
         // A command for each partition: that it may be read. Nobody obeys.

@@ -19,7 +19,7 @@ use crate::config::{Config, ConfigFaults, Purpose};
 use crate::kafka::admin::{Cluster, Refusal};
 use crate::kafka::clock::Ahead;
 use crate::kafka::span::Spans;
-use crate::record::marker::Ground;
+use crate::record::marker::{Ground, OTHER_GROUP};
 use findings::{Findings, Paper};
 use topics::{Observed, Role};
 
@@ -184,20 +184,17 @@ fn judge_append(
 
 /// Whether the state was made on the ground that is configured.
 fn check_state(config: &Config, n_input: usize, findings: &mut Findings) {
-    let Config { kafka, processing, .. } = config;
-    let ground = Ground {
-        currency: processing.currency,
-        time_zone: processing.time_zone.iana_name().unwrap_or_default().to_owned(),
-        n_partitions: i32::try_from(n_input).unwrap_or(i32::MAX),
-    };
+    let kafka = &config.kafka;
+    let ground = config.ground(i32::try_from(n_input).unwrap_or(i32::MAX));
     match Spans::new(kafka).and_then(|spans| spans.marker(kafka)) {
-        Ok(Some(marker)) => match marker.stands_on(&ground) {
-            Ok(()) => {
+        Ok(Some(marker)) => match (marker.stands_on(&ground), marker.other_group(&ground)) {
+            (Ok(()), None) => {
                 let Ground { currency, time_zone, .. } = ground;
                 let of = format!("{n_input} partitions, {}, {time_zone}", currency.code());
                 findings.ok("state", format!("`{}` was made under {of}", kafka.changelog_topic));
             }
-            Err(what) => findings.fault("state", what, String::new()),
+            (Ok(()), Some(what)) => findings.fault("state", what, OTHER_GROUP.to_owned()),
+            (Err(what), _) => findings.fault("state", what, String::new()),
         },
         Ok(None) => {}
         Err(fault) => findings.warning("state", fault, String::new()),

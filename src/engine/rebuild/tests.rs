@@ -12,22 +12,13 @@ fn ground() -> Ground {
         currency: Currency::parse("EUR").unwrap(),
         time_zone: "UTC".to_owned(),
         n_partitions: N_PARTITIONS,
+        input_topic: "in".to_owned(),
+        group_id: "g".to_owned(),
     }
 }
 
 fn marker(offset_next: i64, n_customers: Option<i64>) -> Marker {
-    Marker {
-        codec: CODEC_VERSION,
-        offset_next,
-        stream_time_ms: None,
-        model: "none".to_owned(),
-        currency: "EUR".to_owned(),
-        time_zone: "UTC".to_owned(),
-        n_partitions: N_PARTITIONS,
-        n_customers,
-        n_erased: n_customers.map(|_| 0),
-        changelog_low: None,
-    }
+    Marker { n_customers, n_erased: n_customers.map(|_| 0), ..ground().marker(offset_next) }
 }
 
 /// A changelog: key and value of each record.

@@ -75,6 +75,8 @@ impl Setup {
             currency: self.rules().intake.currency,
             time_zone: "Europe/Berlin".to_owned(),
             n_partitions: GROUND_PARTITIONS,
+            input_topic: "in".to_owned(),
+            group_id: "g".to_owned(),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::kafka::source;
 use crate::kafka::writer::{Addressed, Deadline, Writer};
 use crate::record::changelog::Key;
 use crate::record::erased;
-use crate::record::marker::{CODEC_VERSION, Marker};
+use crate::record::marker::Marker;
 
 /// How long the transaction may take: what brokers allow unless told otherwise.
 const TRANSACTION_TIMEOUT_MS: u32 = 900_000;
@@ -153,16 +153,13 @@ impl<'a> Rewrite<'a> {
         let ground = &self.job.ground;
         let model = || self.job.pipeline.model_label().to_owned();
         let marker = Marker {
-            codec: CODEC_VERSION,
-            offset_next: offset_next(survey, found),
             stream_time_ms: found.stream_time_ms.or(survey.stream_time_ms),
             model: found.model.clone().unwrap_or_else(model),
-            currency: ground.currency.code().to_owned(),
-            time_zone: ground.time_zone.clone(),
             n_partitions: self.job.n_after,
             n_customers: Some(survey.tally.n_customers_of(found.number)),
             n_erased: Some(i64::try_from(survey.erased.len()).unwrap_or(i64::MAX)),
             changelog_low: found.changelog_low,
+            ..ground.marker(offset_next(survey, found))
         };
         self.log(found.number, &Key::Marker.write(), Some(&marker.to_json()))
     }
