@@ -5,6 +5,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use crate::event::{Reason, Rejection};
 
 /// The longest payload that is kept. With the bounds of key and headers it stays below the
@@ -95,6 +97,18 @@ pub struct Origin {
 }
 
 impl DeadLetter {
+    /// The same for every letter of one record, and for no other record's: its place, and what it
+    /// says.
+    pub fn identity(&self, origin: &Origin) -> u128 {
+        let key = self.key.as_deref();
+        let Origin { topic, partition, offset, .. } = origin;
+        let mut bytes =
+            format!("{topic} {partition} {offset} {:?} ", key.map(<[u8]>::len)).into_bytes();
+        bytes.extend_from_slice(key.unwrap_or_default());
+        bytes.extend_from_slice(self.payload.as_deref().unwrap_or_default());
+        xxh3_128(&bytes)
+    }
+
     /// The dead letter of a refused record.
     pub fn new(refused: Refused<'_>, rejection: &Rejection) -> Self {
         let (mut headers, n_dropped) = bounded(refused.headers);

@@ -1,7 +1,7 @@
 //! Which dead letters are wanted, and what may be done with each: filters, receipts and erasures
 //! in, a verdict out. It speaks to no broker. Called by `redrive`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use crate::cli;
@@ -28,6 +28,8 @@ pub(super) enum Verdict {
     Unwanted,
     /// An earlier run has sent it.
     SentBefore,
+    /// It is of another input topic, whose customers are not those of this one.
+    Foreign,
     /// An earlier letter is of the same record.
     Repeat,
     /// It is not the whole record.
@@ -62,20 +64,20 @@ pub(super) struct Known<'a> {
     pub(super) sent: BTreeMap<i32, Offsets>,
     /// Erased customers: hash of the id → time of the erasure in milliseconds.
     pub(super) erased: BTreeMap<ErasedHash, i64>,
-    /// Of which records letters were met: offsets by topic and partition.
-    pub(super) met: BTreeMap<(String, i32), Offsets>,
+    /// Of which records letters were met: a topic that was made anew has other records at the same
+    /// offsets, so it is not the place alone that tells.
+    pub(super) met: BTreeSet<u128>,
 }
 
 impl Known<'_> {
     /// Judges a letter, in the order in which they lie: of two of one record the first counts. A
     /// new group that reads everything again writes a second one.
     pub(super) fn judge(&mut self, letter: &Letter) -> Verdict {
-        let Origin { topic, partition, offset, .. } = &letter.origin;
-        let met = self.met.entry((topic.clone(), *partition)).or_default();
-        let is_repeat = met.contains(*offset);
-        met.insert(*offset);
+        let is_repeat = !self.met.insert(letter.record.identity(&letter.origin));
         if !self.is_wanted(letter) {
             Verdict::Unwanted
+        } else if letter.origin.topic != self.input_topic {
+            Verdict::Foreign
         } else if self.sent.get(&letter.partition).is_some_and(|it| it.contains(letter.offset)) {
             Verdict::SentBefore
         } else if is_repeat {
@@ -116,9 +118,9 @@ impl Known<'_> {
 
     /// Where a letter's record goes.
     pub(super) fn place(&self, letter: &Letter) -> Place {
-        let Origin { topic, partition, n_partitions, .. } = &letter.origin;
+        let Origin { partition, n_partitions, .. } = &letter.origin;
         let n_before = n_partitions.unwrap_or(self.n_partitions);
-        if topic != self.input_topic || *partition < 0 {
+        if *partition < 0 {
             Place::ByKey
         } else if n_before == self.n_partitions {
             if *partition < n_before { Place::At(*partition) } else { Place::ByKey }
@@ -136,7 +138,7 @@ pub(super) struct Tally {
     n_letters: u64,
     /// Records that are neither letters nor receipts.
     pub(super) n_foreign: u64,
-    n_by_verdict: [u64; 7],
+    n_by_verdict: [u64; 8],
     /// By reason and input partition, of what is wanted.
     groups: BTreeMap<(Reason, i32), Group>,
 }
@@ -173,6 +175,7 @@ impl Tally {
         for (count, what) in [
             (wanted, "match"),
             (n(Verdict::SentBefore), "  sent before"),
+            (n(Verdict::Foreign), "  of another input topic"),
             (n(Verdict::Repeat), "  of a record that an earlier letter is of"),
             (n(Verdict::Cut), "  cut to fit a message: whole only where they were refused"),
             (n(Verdict::Erased), "  of erased customers"),
@@ -237,7 +240,7 @@ mod tests {
             n_partitions,
             sent: BTreeMap::from([(1, offsets)]),
             erased: BTreeMap::from([(erased::hash_of("gone"), erased_at_ms)]),
-            met: BTreeMap::new(),
+            met: BTreeSet::new(),
         }
     }
 
@@ -319,6 +322,11 @@ mod tests {
         let mut other = Letter { offset: 10, ..letter(Some("c1"), "{}") };
         other.origin.partition = 2;
         assert_eq!(known.judge(&other), Verdict::Sendable);
+        // The topic was made anew: the same place, another record.
+        for (key, payload) in [(Some("c2"), "{}"), (Some("c1"), "{ }"), (None, "c1{}")] {
+            let anew = Letter { offset: 11, ..letter(key, payload) };
+            assert_eq!(known.judge(&anew), Verdict::Sendable, "{key:?} {payload}");
+        }
     }
 
     #[test]
@@ -350,7 +358,12 @@ mod tests {
         old.origin.n_partitions = None;
         assert_eq!(known(&arguments, 7, 0).place(&old), Place::At(3));
         assert_eq!(known(&arguments, 2, 0).place(&old), Place::ByKey);
-        old.origin.topic = "another".to_owned();
-        assert_eq!(known(&arguments, 7, 0).place(&old), Place::ByKey);
+    }
+
+    #[test]
+    fn a_letter_of_another_topic_is_left() {
+        let mut foreign = letter(Some("c1"), "{}");
+        foreign.origin.topic = "another".to_owned();
+        check("", &foreign, 0, Verdict::Foreign);
     }
 }

@@ -4,7 +4,7 @@
 
 mod letters;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write, stdout};
 use std::ops::ControlFlow;
 
@@ -57,7 +57,7 @@ fn redrive(
         n_partitions: topics::partitions(kafka, &kafka.input_topic)?,
         sent: read_receipts(&scan, shutdown)?,
         erased: read_erased(kafka, shutdown)?,
-        met: BTreeMap::new(),
+        met: BTreeSet::new(),
     };
     let mut run = Run {
         kafka,
