@@ -246,6 +246,7 @@ fn check_permissions(
         true
     };
     let group_id = &config.kafka.group_id;
+    let learns = config.model.file.is_none() && config.model.fit_every_days > 0;
     if let Some((_, input)) = present.iter().find(|(role, _)| *role == Role::Input) {
         let remedy = format!("allow `Read` on group `{group_id}`");
         refuse(format!("group `{group_id}`"), cluster.group(input), remedy);
@@ -260,7 +261,7 @@ fn check_permissions(
          `kafka.transaction_timeout_ms` must not exceed the broker's `transaction.max.timeout.ms`"
     );
     if refuse("transactions".to_owned(), transactions, remedy) {
-        for (_, name) in present.iter().filter(|(role, _)| role.is_written()) {
+        for (_, name) in present.iter().filter(|(role, _)| role.is_written(learns)) {
             let remedy = format!("allow `Write` on topic `{name}`");
             let before_ms = now_ms();
             let written = cluster.write_and_abort(name);

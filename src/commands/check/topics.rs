@@ -46,9 +46,13 @@ impl Role {
         matches!(self, Self::Input | Self::Changelog | Self::Models)
     }
 
-    /// Whether a processor writes it.
-    pub(super) fn is_written(self) -> bool {
-        matches!(self, Self::Changelog | Self::Scores | Self::Signals | Self::Rejected)
+    /// Whether a processor writes it; models only one that `learns` them from the stream.
+    pub(super) fn is_written(self, learns: bool) -> bool {
+        match self {
+            Self::Changelog | Self::Scores | Self::Signals | Self::Rejected => true,
+            Self::Models => learns,
+            Self::Input => false,
+        }
     }
 }
 
