@@ -170,9 +170,11 @@ impl Broadcast {
         air
     }
 
-    /// The reading is over: who watches must come again, which begins another one.
+    /// The reading is over, if there is one: who watches must come again, which begins another one.
     pub fn end(&self) {
-        self.change(Phase::Silent);
+        if matches!(&*self.phase.borrow(), Phase::OnAir(_)) {
+            self.change(Phase::Silent);
+        }
     }
 
     /// Ends the reading if nobody watches; returns whether it did.

@@ -95,12 +95,10 @@ impl Open {
         let event = tokio::select! {
             biased;
             () = self.drain.clone().began() => return None,
-            _ = self.comments.tick() => {
-                self.services.access.check(&self.headers).ok()?;
-                Event::default().comment("")
-            }
+            _ = self.comments.tick() => Event::default().comment(""),
             next = self.watcher.next() => event(next?),
         };
+        self.services.access.check(&self.headers).ok()?;
         Some((Ok(event), self))
     }
 }

@@ -32,11 +32,15 @@ const OPENING_MAX: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(100);
 /// How long a reading goes on for those who come back.
 const UNWATCHED_MAX: Duration = Duration::from_mins(1);
+/// A signal takes about one KiB; a record of somebody else may be anything.
+const SIGNAL_BYTES_MAX: usize = 64 * 1024;
 /// How often the partitions are counted again.
 const COUNT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Reads while somebody watches, until shutdown.
 pub fn run(kafka: &Kafka, broadcast: &Broadcast, shutdown: &Shutdown) {
+    // Who watches tries again and again.
+    let mut told = String::new();
     loop {
         select! {
             recv(broadcast.demand()) -> _ => {}
@@ -47,10 +51,16 @@ pub fn run(kafka: &Kafka, broadcast: &Broadcast, shutdown: &Shutdown) {
         }
         let reading = Reading::open(kafka).and_then(|reading| reading.run(broadcast, shutdown));
         match reading {
-            Ok(()) => broadcast.end(),
+            Ok(()) => {
+                told.clear();
+                broadcast.end();
+            }
             Err(why) => {
-                warn!("nobody can watch signals: {why}");
+                if told != why {
+                    warn!("nobody can watch signals: {why}");
+                }
                 broadcast.refuse(&why);
+                told = why;
             }
         }
     }
@@ -175,7 +185,7 @@ impl<'a> Reading<'a> {
                 {
                     self.has_told = true;
                     let offset = message.offset();
-                    warn!(partition, offset, "skipped a record of the signals topic: no JSON");
+                    warn!(partition, offset, "skipped a record of the signals topic: no signal");
                 }
                 return Ok(found);
             }
@@ -235,7 +245,7 @@ fn found(message: &BorrowedMessage<'_>) -> Found {
 
 /// The value of a record that goes out as it is. Somebody else's may be anything.
 fn one_line(payload: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(payload).ok()?;
+    let text = std::str::from_utf8(payload).ok().filter(|it| it.len() <= SIGNAL_BYTES_MAX)?;
     let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
     (is_json && !text.contains(['\n', '\r'])).then_some(text)
 }
@@ -256,5 +266,8 @@ mod tests {
         check(b"", false);
         check(b"event: forged", false);
         check(b"\"\xff\"", false);
+        let long = |n_bytes: usize| format!("\"{}\"", "x".repeat(n_bytes - 2)).into_bytes();
+        check(&long(SIGNAL_BYTES_MAX), true);
+        check(&long(SIGNAL_BYTES_MAX + 1), false);
     }
 }
