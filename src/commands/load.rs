@@ -5,14 +5,14 @@
 use std::io::{Write, stderr};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::pace::{self, Played};
 use super::{Outcome, load_config, progress, until_signalled};
 use crate::cli;
 use crate::config::{Misuse, Purpose};
 use crate::demo::shop::{Settings, Shop};
-use crate::kafka::feed::Feed;
+use crate::kafka::feed::{self, Feed};
 
 /// Events that a customer of the simulated shop makes, on average.
 const EVENTS_PER_CUSTOMER: f64 = 86.0;
@@ -22,11 +22,18 @@ const EVENTS_MAX: f64 = 8_000_000.0;
 /// Sends the shop's events, evenly over the duration.
 ///
 /// # Errors
-/// The configuration is wrong, or the brokers do not take the events.
+/// The configuration is wrong, the topic is in use, or the brokers do not take the events.
 pub fn execute(arguments: &cli::Load) -> Result<Outcome> {
     let config =
         load_config(Some(&arguments.layers.config), &arguments.layers.sets, Purpose::Cluster)?;
     let n_customers = n_customers(arguments.rate, arguments.duration)?;
+    if let Some((partition, offset)) = feed::stranger(&config.kafka).map_err(anyhow::Error::msg)? {
+        let topic = &config.kafka.input_topic;
+        bail!(
+            "`{topic}` has records that are no load's, as in partition `{partition}` at offset \
+             `{offset}`: a simulated shop would mix with a real one; give it topics of its own"
+        );
+    }
     let settings = Settings {
         n_customers,
         ..Settings::new(

@@ -177,13 +177,13 @@ class Processor:
     def create_topics(self, partitions: int = 4):
         self.command("check", "--create-topics", "--partitions", partitions)
 
-    def command(self, name: str, *arguments) -> subprocess.CompletedProcess:
-        """Runs a subcommand to its end, which must be a good one."""
+    def command(self, name: str, *arguments, expect: int = 0) -> subprocess.CompletedProcess:
+        """Runs a subcommand to its end, with this exit code."""
         done = subprocess.run(
             [self.lifetide, name, "--config", self.config, *map(str, arguments)],
             capture_output=True, text=True, timeout=DEADLINE_S,
         )
-        assert done.returncode == 0, (name, arguments, done.stdout, done.stderr)
+        assert done.returncode == expect, (name, arguments, done.stdout, done.stderr)
         return done
 
     def start(self):
