@@ -4,12 +4,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::broadcast::Broadcast;
 use crate::config::{Config, Misuse};
@@ -32,8 +32,11 @@ const LANE_SILENCE_MAX: Duration = Duration::from_mins(1);
 /// … one to drain, three to learn the outcome, one to spare.
 const LANE_SILENCE_TIMEOUTS: u32 = 5;
 
-/// From one point of the course of what moves the population to the next, before it gets coarser.
-const DRIVERS_SAMPLED: Duration = Duration::from_secs(5);
+/// From one look at the metrics to the next: also from one point of the course of what moves the
+/// population to the next, before it gets coarser.
+const SAMPLED: Duration = Duration::from_secs(5);
+/// From one line on refused events to the next, at least.
+const REFUSALS_TOLD: Duration = Duration::from_mins(1);
 
 /// Everything that one processor needs to run, checked and connected.
 #[derive(Debug)]
@@ -215,15 +218,23 @@ fn members(config: &Arc<Config>) -> Group {
     }))
 }
 
-/// Samples until `end` what moves the population.
+/// Samples until `end` what moves the population, and tells of refused events now and then.
 async fn sample(metrics: Arc<Metrics>, end: impl Future<Output = ()>) {
-    let mut ticks = tokio::time::interval(DRIVERS_SAMPLED);
+    let mut ticks = tokio::time::interval(SAMPLED);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut n_told, mut told_at) = (0, None::<Instant>);
     tokio::pin!(end);
     loop {
         tokio::select! {
-            _ = ticks.tick() => metrics.sample_drivers(),
+            _ = ticks.tick() => {}
             () = &mut end => return,
+        }
+        metrics.sample_drivers();
+        let n_refused = metrics.n_rejections();
+        if n_refused > n_told && told_at.is_none_or(|at| at.elapsed() >= REFUSALS_TOLD) {
+            let events = n_refused - n_told;
+            warn!(events, "events were refused; `lifetide redrive` shows which and why");
+            (n_told, told_at) = (n_refused, Some(Instant::now()));
         }
     }
 }

@@ -113,13 +113,14 @@ impl Counters {
         self.signals.values().iter().map(IntCounter::get).sum()
     }
 
+    /// Refused events.
+    pub(super) fn n_rejections(&self) -> u64 {
+        self.rejections.values().iter().map(IntCounter::get).sum()
+    }
+
     /// The inputs consumed by committed transactions.
     pub(super) fn n_inputs(&self) -> u64 {
-        let sum = |counters: &[IntCounter]| counters.iter().map(IntCounter::get).sum::<u64>();
-        sum(self.events.values())
-            + sum(self.rejections.values())
-            + self.duplicates.get()
-            + self.erased.get()
+        self.n_events() + self.n_rejections() + self.duplicates.get() + self.erased.get()
     }
 }
 

@@ -171,6 +171,11 @@ impl Metrics {
         self.counters.n_inputs()
     }
 
+    /// The events that were refused.
+    pub fn n_rejections(&self) -> u64 {
+        self.counters.n_rejections()
+    }
+
     /// A transaction was aborted; its tally is dropped.
     pub fn transaction_aborted(&self, cause: AbortCause) {
         self.transactions.get(Outcome::Aborted).inc();

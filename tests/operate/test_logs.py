@@ -115,6 +115,7 @@ def test_each_line_is_an_object_and_names_no_customer(processor, broker, scratch
                   "shutting down", "partitions revoked", "stopped"):
         assert state in said, (state, said)
     assert said.count("started") == said.count("stopped") == 1
+    assert "events were refused; `lifetide redrive` shows which and why" in said
     # One line a change of state: nothing of what came in or went out has one of its own.
     assert len(lines) < 40, text
 
