@@ -1,17 +1,11 @@
-"""The examples for consumers under `deploy/`, against a real broker: scores in a database, by Kafka
-Connect, and signals as e-mail and chat messages.
-"""
+"""The example of Kafka Connect under `deploy/`, against a real broker: scores in a database."""
 
-import html
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
-import threading
-import time
 import uuid
 import zipfile
 from datetime import date, datetime
@@ -20,12 +14,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 import odd_events
-from conftest import DEADLINE_S, ROOT, TARGET, Process, free_port, wait_until
+from conftest import ROOT, TARGET, Process, free_port, wait_until
 from contracts import schema, subschemas
-from receivers import Chat, Mailbox
 from test_contracts import processed, read
 
 CONNECT = ROOT / "deploy/connect"
@@ -172,6 +165,16 @@ def test_the_schema_for_connect_is_that_of_the_score():
         assert f"\n  {column} " in columns, column
 
 
+def abort(broker: str, topic: str, told: dict):
+    """Leaves a record in the topic that was never committed."""
+    producer = Producer({"bootstrap.servers": broker, "transactional.id": uuid.uuid4().hex})
+    producer.init_transactions(60)
+    producer.begin_transaction()
+    producer.produce(topic, json.dumps(told), told["customer_id"], 0)
+    assert producer.flush(60) == 0
+    producer.abort_transaction(60)
+
+
 def row_of(score: dict) -> dict:
     """A score as the table should have it."""
     flat = {}
@@ -239,160 +242,3 @@ def test_scores_become_rows_and_an_erasure_takes_one_away(
         assert rows.keys() == {"steady", "leaver", "user", "grand", "stranger", "brief"}
     finally:
         worker.process.stop()
-
-
-@pytest.fixture
-def mailbox(tmp_path):
-    box = Mailbox(tmp_path)
-    box.server.start()
-    yield box
-    box.server.stop()
-
-
-@pytest.fixture
-def chat():
-    server = Chat()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.release.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def notifier(directory: Path, broker: str, topic: str, mailbox, chat=None, **settings):
-    """Starts `notify.py` with files and settings as its header says; (its group, a starter)."""
-    group = f"notify-{uuid.uuid4().hex[:8]}"
-    directory.mkdir()
-    texts = {
-        "kafka.properties": f"bootstrap.servers={broker}\ngroup.id={group}\n"
-                            "session.timeout.ms=6000\n",
-        "password": "open sesame\n",
-        "webhook": f"http://127.0.0.1:{chat.server_port}/secret\n" if chat else "",
-    }
-    for name, text in texts.items():
-        (directory / name).write_text(text)
-    env = {
-        "SIGNALS_TOPIC": topic, "MAIL_TO": "crm@shop.example", "SMTP_HOST": "localhost",
-        "SMTP_PORT": str(mailbox.server.port), "SMTP_USER": "crm",
-        "SMTP_PASSWORD_FILE": "password", "SSL_CERT_FILE": str(mailbox.certificate),
-        **({"CHAT_WEBHOOK_FILE": "webhook"} if chat else {}), **settings,
-    }
-
-    def start() -> Process:
-        script = ROOT / "deploy/examples/notify.py"
-        log = directory / f"{uuid.uuid4().hex[:8]}.log"
-        return Process([sys.executable, script], log, env, cwd=directory)
-
-    return group, start
-
-
-def is_read_to_its_end(broker: str, group: str, topic: str) -> bool:
-    consumer = Consumer({"bootstrap.servers": broker, "group.id": group})
-    place = TopicPartition(topic, 0)
-    _, end = consumer.get_watermark_offsets(place, timeout=60)
-    [committed] = consumer.committed([place], timeout=60)
-    consumer.close()
-    return committed.offset == end
-
-
-def abort(broker: str, topic: str, told: dict):
-    """Leaves a record in the topic that was never committed."""
-    producer = Producer({"bootstrap.servers": broker, "transactional.id": uuid.uuid4().hex})
-    producer.init_transactions(60)
-    producer.begin_transaction()
-    producer.produce(topic, json.dumps(told), told["customer_id"], 0)
-    assert producer.flush(60) == 0
-    producer.abort_transaction(60)
-
-
-def odd_signals(broker: str, topic: str, known: dict):
-    """What a reader may meet beside the signals: one that was aborted, one again, a kind of a later
-    version, an old one; at the end, so that who has read them has read all."""
-    abort(broker, topic, known | {"signal_id": "2" * 32})
-    later = known | {"signal_id": "0" * 32, "kind": "wallet_share", "more": {"a": [1]}}
-    old = known | {"signal_id": "1" * 32}
-    producer = Producer({"bootstrap.servers": broker})
-    now_ms = int(time.time() * 1000)
-    month_ago_ms = now_ms - 30 * 86_400_000
-    for told, at_ms in ((known, now_ms), (later, now_ms), (old, month_ago_ms)):
-        producer.produce(topic, json.dumps(told), told["customer_id"], 0, timestamp=at_ms)
-    assert producer.flush(60) == 0
-
-
-@pytest.mark.long
-def test_each_signal_becomes_one_mail_and_one_chat_message(
-    processor, broker, mailbox, chat, tmp_path
-):
-    """Also where a server refuses, the script is killed, and is stopped, in the middle."""
-    one = processor({"processing.idle_lag_s": -1}, partitions=1)
-    topic = one.settings["kafka.signals_topic"]
-    odd = {"type": "order.completed", "customer_id": "<a>\r\nBcc: all@shop.example",
-           "occurred_at": "2023-12-01T00:00:00Z", "amount": "700"}
-    processed(one, broker, [odd_events.record(odd), *odd_events.lives()])
-    told = [json.loads(record.value()) for record in read(broker, topic)]
-    assert len(told) >= 9 and told[0]["customer_id"] == odd["customer_id"]
-    odd_signals(broker, topic, told[0])
-    group, start = notifier(
-        tmp_path / "all", broker, topic, mailbox, chat, SEVERITY_MIN="low"
-    )
-
-    def ended(process):
-        wait_until("notify.py to end", lambda: process.child.poll() is not None)
-        return process.child.returncode
-
-    # The third mail is refused: it says so, and begins with that one when it is started again.
-    mailbox.limit = 2
-    refused = start()
-    assert ended(refused) == 1 and "451" in refused.text()
-    assert (len(mailbox.mails), len(chat.texts)) == (2, 2)
-    # Killed while the fourth chat message is under way, which is sent again.
-    mailbox.limit = None
-    chat.hold(4)
-    killed = start()
-    assert chat.reached.wait(DEADLINE_S), killed.text()
-    killed.child.kill()
-    killed.child.wait(60)
-    chat.release.set()
-    # Asked to end while another one is: it notes that this was sent.
-    chat.hold(7)
-    stopped = start()
-    assert chat.reached.wait(DEADLINE_S), stopped.text()
-    stopped.child.terminate()
-    chat.release.set()
-    assert ended(stopped) == 0, stopped.text()
-    assert (len(mailbox.mails), len(chat.texts)) == (6, 7)
-    last = start()
-    wait_until("all signals", lambda: is_read_to_its_end(broker, group, topic))
-    assert last.stop() == 0, last.text()
-
-    assert mailbox.ids() == [signal["signal_id"] for signal in told]
-    twice = told[:4] + told[3:]
-    assert len(chat.texts) == len(twice)
-    for text, signal in zip(chat.texts, twice):
-        assert html.escape(signal["evidence"]["sentence"], quote=False) in text
-        assert text.startswith(f"[{signal['severity']}] ")
-    assert "<" not in "".join(chat.texts)
-    for mail, signal in zip(mailbox.mails, told):
-        assert mail["To"] == "crm@shop.example" and mail["Bcc"] is None
-        assert mail["Subject"].startswith(f"[{signal['severity']}] ")
-        assert signal["evidence"]["sentence"] in mail.get_content().replace("=\n", "")
-        assert "At risk" not in mail.get_content() or signal["value_at_risk"] >= 0
-
-
-@pytest.mark.long
-def test_only_signals_of_the_severity_asked_for_become_mails(
-    processor, broker, mailbox, tmp_path
-):
-    one = processor({"processing.idle_lag_s": -1}, partitions=1)
-    topic = one.settings["kafka.signals_topic"]
-    processed(one, broker, odd_events.lives())
-    told = [json.loads(record.value()) for record in read(broker, topic)]
-    odd_signals(broker, topic, told[0])
-    group, start = notifier(tmp_path / "high", broker, topic, mailbox, SEVERITY_MIN="high")
-    process = start()
-    wait_until("all signals", lambda: is_read_to_its_end(broker, group, topic))
-    assert process.stop() == 0, process.text()
-    high = [signal["signal_id"] for signal in told if signal["severity"] == "high"]
-    assert mailbox.ids() == high and 0 < len(high) < len(told)
