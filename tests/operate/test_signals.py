@@ -7,20 +7,25 @@ import http.client
 import json
 import time
 import uuid
+from signal import SIGHUP
 from urllib.parse import urlsplit
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from conftest import DEADLINE_S, get, get_json, wait_until
+from test_consumers import abort
 
 
 class Stream:
     """A stream of events that is open, and the id of the last event that was read."""
 
-    def __init__(self, url: str, last_id: str | None = None, query: str = ""):
+    def __init__(
+        self, url: str, last_id: str | None = None, query: str = "", token: str | None = None
+    ):
         self.connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
         headers = {"Last-Event-ID": last_id} if last_id else {}
+        headers |= {"Authorization": f"Bearer {token}"} if token else {}
         self.connection.request("GET", f"/signals{query}", headers=headers)
         self.answer = self.connection.getresponse()
         assert self.answer.status == 200, self.answer.read()
@@ -109,6 +114,8 @@ def test_a_stream_that_is_cut_and_resumed_has_each_signal_once_and_in_order(proc
     assert {signal["kind"] for signal in seen} == {"high_value_reached"}
     stream.close()
 
+    # What was never committed is no signal, neither to who looks on nor to who comes later.
+    abort(one.settings["kafka.brokers"], one.topics["kafka.signals_topic"], seen[0])
     produce(one, [f"b-{number}" for number in range(40)])
     stream = Stream(one.url, stream.last_id)
     seen += stream.read(20)
@@ -135,6 +142,23 @@ def test_a_stream_that_is_cut_and_resumed_has_each_signal_once_and_in_order(proc
     again.close()
     everything = {signal["customer_id"] for signal in seen}
     assert not [customer for customer in everything if f'"{customer}"' in one.process.text()]
+
+
+@pytest.mark.long
+def test_a_stream_ends_when_its_token_is_replaced(processor, tmp_path):
+    """At the next comment, and not only where somebody asks anew."""
+    tokens = ["0123456789abcdef-first", "0123456789abcdef-second"]
+    file = tmp_path / "token"
+    file.write_text(tokens[0])
+    one = processor({"http.token_file": str(file)}, partitions=1)
+    stream = Stream(one.url, token=tokens[0])
+    file.write_text(tokens[1])
+    one.process.child.send_signal(SIGHUP)
+    until = time.monotonic() + DEADLINE_S
+    for line in stream.lines():
+        assert time.monotonic() < until, f"the stream goes on: {line}"
+    assert "reloaded" in one.process.text()
+    Stream(one.url, token=tokens[1]).close()
 
 
 def test_who_cannot_read_the_topic_is_told_why_and_the_processor_goes_on(processor):
