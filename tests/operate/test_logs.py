@@ -118,6 +118,8 @@ def test_each_line_is_an_object_and_names_no_customer(processor, broker, scratch
     assert "events were refused; `lifetide redrive` shows which and why" in said
     # One line a change of state: nothing of what came in or went out has one of its own.
     assert len(lines) < 40, text
+    timeless = [line | {"timestamp": ""} for line in lines]
+    assert all(one != other for one, other in zip(timeless, timeless[1:])), text
 
 
 def test_what_ends_a_run_is_a_line_as_well(lifetide, scratch):
