@@ -1,5 +1,5 @@
-//! A broker with TLS, SCRAM and an authorizer: the rights that the README lists are enough and each
-//! is needed, and what is refused is said in one sentence. Read with `read_committed`.
+//! A broker with TLS, SCRAM and an authorizer: the rights that deploy/operating.md lists are enough
+//! and each is needed, and what is refused is said in one sentence. Read with `read_committed`.
 
 use std::process::Output;
 use std::thread;
@@ -13,13 +13,13 @@ use crate::support::load::{Load, Order};
 use crate::support::secure::Secure;
 use crate::support::wait_until;
 
-const README: &str = include_str!("../../README.md");
+const OPERATING: &str = include_str!("../../deploy/operating.md");
 const SEED: u64 = 12;
 const DEADLINE: Duration = Duration::from_mins(2);
-/// The README promises 10 s where nobody answers; the rest is for a slow machine.
+/// The document promises 10 s where nobody answers; the rest is for a slow machine.
 const REFUSAL_DEADLINE: Duration = Duration::from_mins(1);
 
-/// One right of the README's table, with the key of the topic, and who needs it.
+/// One right of the document's table, with the key of the topic, and who needs it.
 #[derive(Clone, Debug)]
 struct Listed {
     right: Right,
@@ -34,7 +34,7 @@ impl Listed {
 
 /// The table of rights, where `name` says what the keys of `[kafka]` hold.
 fn listed(name: impl Fn(&str) -> String) -> Vec<Listed> {
-    let table = README.split_once("| resource | operations | for |\n").expect("the table").1;
+    let table = OPERATING.split_once("| resource | operations | for |\n").expect("the table").1;
     let quoted = |cell: &str| -> Vec<String> {
         cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     };
@@ -94,7 +94,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn the_rights_of_the_readme_are_enough_to_check_and_to_run() {
+fn the_listed_rights_are_enough_to_check_and_to_run() {
     let Some(secure) = Secure::shared() else { return };
     let (deployment, load) =
         (Deployment::new(&secure.open_address()), Load::new(Order::Time, SEED));
@@ -130,7 +130,7 @@ fn the_rights_of_the_readme_are_enough_to_check_and_to_run() {
 }
 
 #[test]
-fn the_rights_of_the_readme_are_enough_to_create_the_topics() {
+fn the_listed_rights_are_enough_to_create_the_topics() {
     let Some(secure) = Secure::shared() else { return };
     let deployment = Deployment::new(&secure.open_address());
     let shop = unique("made");
@@ -157,7 +157,7 @@ fn the_rights_of_the_readme_are_enough_to_create_the_topics() {
 
 /// Goal: whichever right is taken away, `check` and `run` name it and its place.
 #[test]
-fn each_right_of_the_readme_is_needed_and_missed_in_one_sentence() {
+fn each_listed_right_is_needed_and_missed_in_one_sentence() {
     let Some(secure) = Secure::shared() else { return };
     let (deployment, load) =
         (Deployment::new(&secure.open_address()), Load::new(Order::Time, SEED));

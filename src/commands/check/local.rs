@@ -30,7 +30,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         Err(_) => {
             let file = config.model.file.as_deref().unwrap_or(Path::new(""));
             for fault in model_faults(&config.model, Some(config.processing.currency)) {
-                let remedy = "correct the file, by the example in README, Model file, or name \
+                let remedy = "correct the file, by the example in deploy/models.md, or name \
                               another one";
                 findings.fault("model", format!("`{}`: {fault}", file.display()), remedy);
             }

@@ -80,8 +80,8 @@ impl Secure {
         Acls::new(&self.broker.address(), &format!("User:{USER}"))
     }
 
-    /// The instance, led to this broker as the README says: settings, and the password from the
-    /// environment.
+    /// The instance, led to this broker as deploy/operating.md says: settings, and the password
+    /// from the environment.
     pub(crate) fn lead(&self, instance: Instance) -> Instance {
         let authority = format!("kafka.client.ssl.ca.location={}", self.authority().display());
         instance
