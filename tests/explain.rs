@@ -25,8 +25,9 @@ use lifetide::record::changelog;
 use lifetide::store::{Customers, Store};
 use serde_json::Value;
 
-/// Whose page the README shows.
+/// Whose page the README shows, and how many lines of it.
 const SHOWN: &str = "18424";
+const SHOWN_LINES: usize = 12;
 
 fn root(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -50,12 +51,32 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn the_page_is_the_one_that_the_readme_shows() {
+fn the_page_begins_as_the_readme_shows() {
     let page = text(&explain(&["--customer", SHOWN]));
     let readme = fs::read_to_string(root("README.md")).unwrap();
-    assert!(readme.contains(&format!("```text\n{page}```")), "{page}");
+    let shown: String = page.split_inclusive('\n').take(SHOWN_LINES).collect();
+    assert!(readme.contains(&format!("```text\n{shown}  …\n```")), "{page}");
     assert!(readme.contains(&format!("--customer {SHOWN}\n")));
     assert!(page.lines().all(|line| line == line.trim_end()), "{page}");
+}
+
+/// By the command that stands there, but for the files' names.
+#[test]
+fn the_score_and_the_signal_with_which_the_readme_begins_are_those_of_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (scores, signals) = (path("scores.jsonl"), path("signals.jsonl"));
+    let input = ["--input", "tests/data/cdnow_sample.csv", "--map", "occurred_at=date"];
+    let model = ["--model", "tests/data/models/mbg-nbd.toml", "--scores", &scores];
+    text(&lifetide(&[&["replay", "--signals", &signals], &input[..], &model].concat()));
+    let readme = fs::read_to_string(root("README.md")).unwrap();
+    let blocks = readme.split("```json\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+    let shown: Vec<String> = blocks.map(|block| block.replace("\n ", "")).collect();
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    for (shown, file) in shown.iter().zip([scores, signals]) {
+        let written = fs::read_to_string(file).unwrap();
+        assert!(written.lines().any(|line| line == shown), "no longer written: {shown}");
+    }
 }
 
 #[test]
