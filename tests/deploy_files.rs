@@ -1,5 +1,5 @@
-//! The files under `deploy/` speak of metrics, labels and alerts that exist. What promtool checks
-//! of them (syntax, and that alerts fire) is not repeated here.
+//! The files under `deploy/` speak of metrics, labels and alerts that exist, and leave out none of
+//! the metrics. What promtool checks of them (syntax, and that alerts fire) is not repeated here.
 
 #[cfg(test)]
 mod tests {
@@ -128,6 +128,17 @@ mod tests {
                 assert!(families.contains(name), "{}: `{name}`", path.display());
             }
         }
+    }
+
+    #[test]
+    fn every_metric_has_its_row_in_the_table_and_every_row_its_metric() {
+        let exposition = exposition();
+        let helps = exposition.lines().filter_map(|line| line.strip_prefix("# HELP "));
+        let metrics: BTreeSet<&str> = helps.map(name_at_start).collect();
+        let text = read(&deploy("operating.md"));
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+        let rows = rows.map(name_at_start).filter(|name| name.starts_with("lifetide_"));
+        assert_eq!(rows.collect::<BTreeSet<_>>(), metrics);
     }
 
     #[test]
