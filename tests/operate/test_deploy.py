@@ -1,5 +1,6 @@
 """The files under deploy/ as those who take them read them: Helm, Kubernetes' schemas, the
-Prometheus operator's types, Compose's own loader, hadolint, systemd, and Lifetide itself."""
+Prometheus operator's types, Compose's own loader, hadolint, systemd, and Lifetide itself. And the
+links of what people read."""
 
 import copy
 import json
@@ -271,3 +272,21 @@ def test_systemd_takes_the_unit_and_finds_it_contained(lifetide, tmp_path):
     done = tool("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
     (exposure,) = re.findall(r"Overall exposure level for lifetide.service: ([\d.]+)", done.stdout)
     assert float(exposure) <= EXPOSURE_MAX, done.stdout
+
+
+def headings(text):
+    """What a link can name in a Markdown file, as those make anchors who show it."""
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^#+ (.+)$", outside, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def test_every_link_of_the_texts_leads_somewhere():
+    files = [ROOT / "README.md", *DEPLOY.glob("**/*.md")]
+    links = [(file, *link.partition("#")[::2]) for file in files
+             for link in re.findall(r"\]\(([^)\s]+)\)", file.read_text()) if ":" not in link]
+    assert len(links) > 100
+    for file, path, anchor in links:
+        target = file.parent / path if path else file
+        assert target.exists(), (file.name, path)
+        assert not anchor or anchor in headings(target.read_text()), (file.name, path, anchor)
