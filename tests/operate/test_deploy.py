@@ -2,6 +2,7 @@
 Prometheus operator's types, Compose's own loader, hadolint, systemd, and Lifetide itself. And the
 links of what people read."""
 
+import configparser
 import copy
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import kubernetes_validate
@@ -290,3 +292,25 @@ def test_every_link_of_the_texts_leads_somewhere():
         target = file.parent / path if path else file
         assert target.exists(), (file.name, path)
         assert not anchor or anchor in headings(target.read_text()), (file.name, path, anchor)
+
+
+def test_systemd_starts_it_again_however_long_the_brokers_are_away(lifetide):
+    text = (DEPLOY / "lifetide.service").read_text()
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read_string(text)
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0" and "StartLimitBurst" not in text
+    service = unit["Service"]
+    assert service["Restart"] == "on-failure" and service["RestartPreventExitStatus"] == "64"
+    # Within the session its partitions wait for it.
+    wait_ms = 1000 * int(service["RestartSec"].removesuffix("s"))
+    defaults = tomllib.loads((ROOT / "config/lifetide.toml").read_text())
+    assert 0 < wait_ms < defaults["kafka"]["session_timeout_ms"] / 2
+    # The commands of its head, with `--help` behind them, as those of Compose.
+    commands = re.findall(r"^#   lifetide (.+)$", text, re.MULTILINE)
+    commands.append(service["ExecStart"].split(maxsplit=1)[1])
+    assert [words.split()[0] for words in commands] == ["check", "run"]
+    for words in commands:
+        assert words.endswith("--config /etc/lifetide/lifetide.toml")
+        done = subprocess.run([lifetide, *words.split(), "--help"], capture_output=True)
+        assert done.returncode == 0, done.stderr
