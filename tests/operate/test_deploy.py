@@ -150,6 +150,51 @@ def test_the_chart_refuses_values_that_cannot_work(values, says, tmp_path):
     assert done.returncode != 0 and says in done.stderr, done.stderr
 
 
+def test_the_example_of_the_values_is_taken_whole(lifetide, tmp_path):
+    head, _ = (CHART / "values.yaml").read_text().split("\n\n", 1)
+    example = tmp_path / "my-values.yaml"
+    example.write_text("\n".join(re.findall(r"^#   (.+)$", head, re.MULTILINE)))
+    given = yaml.safe_load(example.read_text())
+    template = ["helm", "template", "shop", CHART, "--kube-version", f"{KUBERNETES[0]}.0"]
+    done = tool(*template, "-f", example)
+    assert done.returncode == 0, done.stderr
+    things = list(yaml.safe_load_all(done.stdout))
+    env = {each["name"]: each.get("value") for each in pod(things)["containers"][0]["env"]}
+    assert "," in given["brokers"] and env["LIFETIDE__KAFKA__BROKERS"] == given["brokers"]
+    assert pod(things)["containers"][0]["image"].startswith(given["image"]["repository"] + ":")
+    config = tmp_path / "lifetide.toml"
+    config.write_text(one(things, "ConfigMap")["data"]["lifetide.toml"])
+    subprocess.run([lifetide, "config", "--config", config], check=True, capture_output=True)
+    # Why it is a file.
+    done = tool(*template, "--set", f"brokers={given['brokers']}")
+    assert done.returncode != 0 and "has no value" in done.stderr, done.stderr
+
+
+def test_the_notes_name_what_is_there(lifetide, tmp_path):
+    """They are no part of what `helm template` prints: here they are made one."""
+    chart = tmp_path / "lifetide"
+    shutil.copytree(CHART, chart)
+    notes = (chart / "templates/NOTES.txt").read_text()
+    lines = "".join(f"  {line}\n" for line in notes.splitlines())
+    (chart / "templates/notes.yaml").write_text(f"kind: Notes\nnotes: |\n{lines}")
+    done = tool("helm", "template", "shop", chart, "--namespace", "crm",
+                "--set", "brokers=kafka:9092", "--kube-version", f"{KUBERNETES[0]}.0")
+    assert done.returncode == 0, done.stderr
+    things = [found for found in yaml.safe_load_all(done.stdout) if found]
+    commands = re.findall(r"^  (\S.+)$", one(things, "Notes")["notes"], re.MULTILINE)
+    assert all(" -n crm " in command for command in commands), commands
+    name = one(things, "StatefulSet")["metadata"]["name"]
+    assert f"kubectl -n crm rollout status statefulset/{name}" in commands
+    (check,) = [command for command in commands if " exec " in command]
+    kubectl, words = check.split(" -- lifetide ")
+    assert kubectl.endswith(f" {name}-0")
+    assert words.split()[1] == "--config"
+    assert f"--config={words.split()[2]}" in pod(things)["containers"][0]["args"]
+    subprocess.run([lifetide, *words.split(), "--help"], check=True, capture_output=True)
+    (upgrade,) = [command for command in commands if command.startswith("helm ")]
+    assert " upgrade shop " in upgrade and (ROOT / upgrade.split()[5]).samefile(CHART)
+
+
 def test_the_operator_gets_the_rules_that_promtool_has_tested(tmp_path):
     rules = one(render(tmp_path, VARIANTS["everything"]), "PrometheusRule")["spec"]["groups"]
     files = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["rule_files"]
