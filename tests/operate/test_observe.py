@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import time
+import tomllib
 
 import observing
 import pytest
@@ -17,6 +18,7 @@ DASHBOARDS = {
     path.stem: json.loads(path.read_text())
     for path in sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
 }
+TOPICS = tomllib.loads((ROOT / "config/lifetide.toml").read_text())["kafka"]
 # Events alone move time: they come by the year here, with pauses in which nobody is to lapse.
 BY_EVENTS = {"processing.idle_lag_s": -1}
 # Queries that give nothing here, with the reason.
@@ -215,17 +217,22 @@ def test_every_alert_has_its_entry_in_the_runbook_and_every_entry_its_alert():
     groups = yaml_of("prometheus/alerts.yml")["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     text = (DEPLOY / "runbook.md").read_text()
-    entries = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    of_alerts, of_work = text.split("\n# Without an alert\n")
+    entries = re.findall(r"^## (.+)$", of_alerts, re.MULTILINE)
     assert entries == [rule["alert"] for rule in rules]
     for rule in rules:
         url = rule["annotations"]["runbook_url"]
         assert url.endswith(f"}}}}#{rule['alert'].lower()}"), url
     # Links within it lead somewhere, and each entry says what a person on call wants to know.
-    anchors = {entry.lower() for entry in entries}
+    anchors = {title.lower().replace(" ", "-")
+               for title in re.findall(r"^##? (.+)$", text, re.MULTILINE)}
     assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= anchors
-    for entry in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+    for entry in re.split(r"^## ", of_alerts, flags=re.MULTILINE)[1:]:
         for word in ("**Means**", "**Impact**", "**Look**", "**Do**"):
             assert word in entry, (entry.splitlines()[0], word)
+    for kind in ("input", "scores", "signals", "dlq", "changelog", "models"):
+        topic = TOPICS[f"{kind}_topic"]
+        assert f"\n| `{topic}` |" in of_work, topic
     shown = DASHBOARDS["lifetide-runbook"]["panels"][0]["options"]["content"]
     assert shown == text, (
         "the runbook in Grafana differs; in deploy/: jq --indent 1 --rawfile text runbook.md"
