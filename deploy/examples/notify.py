@@ -1,18 +1,33 @@
 #!/usr/bin/env python3
 """Turns Lifetide's signals into e-mail, chat messages, or both.
 
-    pip install confluent-kafka
-    KAFKA_PROPERTIES=kafka.properties MAIL_TO=crm@shop.example SMTP_HOST=smtp.shop.example \\
-        CHAT_WEBHOOK_FILE=webhook python3 notify.py
+    python3 -m venv venv && venv/bin/pip install confluent-kafka==2.16.1
+    export KAFKA_PROPERTIES=kafka.properties MAIL_TO=crm@shop.example SMTP_HOST=smtp.shop.example
+    venv/bin/python notify.py --print     # shows what it would send of the topic, and sends nothing
+    venv/bin/python notify.py
 
-Kafka's settings are librdkafka's, a `name=value` a line. Mail goes by STARTTLS and, with SMTP_USER,
-a login; the webhook takes `{"text": …}` (Slack, Mattermost, Google Chat). Secrets are in files, of
-this user alone: SMTP_PASSWORD_FILE, CHAT_WEBHOOK_FILE. Signals below SEVERITY_MIN (medium) are left
-out. SIGNALS_TOPIC, MAIL_FROM and SMTP_PORT (587) have defaults.
+kafka.properties, of this user alone:
+
+    bootstrap.servers=kafka-1:9092,kafka-2:9092
+    security.protocol=SASL_SSL
+    sasl.mechanism=SCRAM-SHA-512
+    sasl.username=crm
+    sasl.password=…
+
+These are librdkafka's settings, a `name=value` a line. The user may read the topic and use the
+group `lifetide-notify` (or `group.id`), which `--print` leaves as it is. Mail goes by STARTTLS and,
+with SMTP_USER, a login; the webhook takes `{"text": …}` (Slack, Mattermost, Google Chat). Secrets
+are in files, of this user alone: SMTP_PASSWORD_FILE, CHAT_WEBHOOK_FILE. SIGNALS_TOPIC, MAIL_FROM
+and SMTP_PORT (587) have defaults.
+
+Left out are signals below SEVERITY_MIN (medium), and those written more than NEWS_DAYS (1) ago: the
+first start meets all that the topic has, and thousands of mails are no news. How many they were is
+said. After it has stood still for days: NEWS_DAYS=4.
 
 At least once: what was sent is noted in SEEN by `signal_id` and the offset committed after that, so
 that a crash can only double the one message that was under way; mail then has the same Message-ID.
-What cannot be sent ends it with an error; started again, it goes on with the same signal.
+What cannot be sent ends it with an error; started again, it goes on with the same signal. Where
+that was later than NEWS_DAYS, set the group's offsets back: what was sent is not sent again.
 """
 
 import html
@@ -22,12 +37,13 @@ import signal
 import smtplib
 import sqlite3
 import ssl
+import sys
 import time
 import urllib.request
 from email.message import EmailMessage
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 # Kinds that are not here are skipped, as those of later versions.
 KINDS = {
@@ -39,8 +55,6 @@ KINDS = {
 }
 SEVERITIES = ("low", "medium", "high")
 SEND_TIMEOUT_S = 30
-# A new group begins with the oldest record, so that it misses none; what is older is not news.
-NEWS_DAYS = 7
 # How long what was sent is remembered.
 SEEN_DAYS = 400
 
@@ -86,12 +100,28 @@ def chat(told: dict):
     urllib.request.urlopen(request, timeout=SEND_TIMEOUT_S).close()
 
 
+def show(told: dict):
+    subject, text = words(told)
+    print(f"[{told['severity']}] {subject}\n{text}\n", flush=True)
+
+
+def is_old(record) -> bool:
+    _, written_ms = record.timestamp()
+    return written_ms < (time.time() - float(setting("NEWS_DAYS", "1")) * 86_400) * 1000
+
+
+def say(n_old: int) -> int:
+    """Tells of the old signals since the last time; how many are left to tell of: none."""
+    if n_old:
+        text = f"left out {n_old} signals older than NEWS_DAYS ({setting('NEWS_DAYS', '1')})"
+        print(text, file=sys.stderr, flush=True)
+    return 0
+
+
 def handle(record, seen: sqlite3.Connection, routes: list):
     told = json.loads(record.value())
-    _, written_ms = record.timestamp()
     least = SEVERITIES.index(setting("SEVERITY_MIN", "medium"))
-    if (told["kind"] not in KINDS or SEVERITIES.index(told["severity"]) < least
-            or written_ms < (time.time() - NEWS_DAYS * 86_400) * 1000):
+    if told["kind"] not in KINDS or SEVERITIES.index(told["severity"]) < least:
         return
     for route in routes:
         sent = (told["signal_id"], route.__name__)
@@ -101,35 +131,67 @@ def handle(record, seen: sqlite3.Connection, routes: list):
                 seen.execute("INSERT INTO sent VALUES (?, ?, ?)", (*sent, time.time()))
 
 
-def main():
-    routes = [mail] * bool(setting("MAIL_TO")) + [chat] * bool(setting("CHAT_WEBHOOK_FILE"))
-    if not routes:
-        raise SystemExit("nowhere to send to: set MAIL_TO, CHAT_WEBHOOK_FILE, or both")
+def settings() -> dict[str, str]:
     lines = Path(setting("KAFKA_PROPERTIES", "kafka.properties")).read_text().splitlines()
-    kafka = dict(line.split("=", 1) for line in lines if line and line[0] != "#")
-    seen = sqlite3.connect(setting("SEEN", "notify.sqlite"))
+    return dict(line.split("=", 1) for line in lines if line and line[0] != "#")
+
+
+def remembered(file: str) -> sqlite3.Connection:
+    seen = sqlite3.connect(file)
     with seen:
         seen.execute("CREATE TABLE IF NOT EXISTS sent (signal, route, at,"
                      " PRIMARY KEY (signal, route))")
         seen.execute("DELETE FROM sent WHERE at < ?", (time.time() - SEEN_DAYS * 86_400,))
+    return seen
+
+
+def begin(consumer: Consumer, topic: str, is_dry: bool):
+    """From where the group stands, or without it from the oldest records."""
+    if not is_dry:
+        consumer.subscribe([topic])
+        return
+    found = consumer.list_topics(topic, SEND_TIMEOUT_S).topics[topic]
+    if found.error:
+        raise KafkaException(found.error)
+    parts = [TopicPartition(topic, number, OFFSET_BEGINNING) for number in found.partitions]
+    consumer.assign(parts)
+
+
+def main():
+    is_dry = sys.argv[1:] == ["--print"]
+    if sys.argv[1:] and not is_dry:
+        raise SystemExit(f"usage: {sys.argv[0]} [--print]")
+    routes = [mail] * bool(setting("MAIL_TO")) + [chat] * bool(setting("CHAT_WEBHOOK_FILE"))
+    if is_dry:
+        routes = [show]
+    if not routes:
+        raise SystemExit("nowhere to send to: set MAIL_TO, CHAT_WEBHOOK_FILE, or both")
+    seen = remembered(":memory:" if is_dry else setting("SEEN", "notify.sqlite"))
     stopping = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.append(True))
     consumer = Consumer({
-        "group.id": "lifetide-notify", **kafka, "isolation.level": "read_committed",
+        "group.id": "lifetide-notify", **settings(), "isolation.level": "read_committed",
         "auto.offset.reset": "earliest", "enable.auto.commit": False,
     })
-    consumer.subscribe([setting("SIGNALS_TOPIC", "churn.signals")])
+    begin(consumer, setting("SIGNALS_TOPIC", "churn.signals"), is_dry)
+    n_old = 0
     try:
         while not stopping:
             record = consumer.poll(1)
             if record is None:
+                n_old = say(n_old)
                 continue
             if record.error():
                 raise KafkaException(record.error())
-            handle(record, seen, routes)
-            consumer.commit(record, asynchronous=False)
+            if is_old(record):
+                n_old += 1
+            else:
+                handle(record, seen, routes)
+            if not is_dry:
+                consumer.commit(record, asynchronous=False)
     finally:
+        say(n_old)
         consumer.close()
 
 

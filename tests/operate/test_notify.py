@@ -3,8 +3,10 @@ server and a webhook.
 """
 
 import html
+import importlib.util
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -21,6 +23,9 @@ from contracts import schema
 from receivers import Chat, Mailbox
 from test_consumers import abort
 from test_contracts import processed, read, send
+
+SCRIPT = ROOT / "deploy/examples/notify.py"
+DAY_MS = 86_400_000
 
 
 @pytest.fixture
@@ -62,10 +67,9 @@ def notifier(directory: Path, broker: str, topic: str, mailbox, chat=None, **set
         **({"CHAT_WEBHOOK_FILE": "webhook"} if chat else {}), **settings,
     }
 
-    def start() -> Process:
-        script = ROOT / "deploy/examples/notify.py"
+    def start(*arguments) -> Process:
         log = directory / f"{uuid.uuid4().hex[:8]}.log"
-        return Process([sys.executable, script], log, env, cwd=directory)
+        return Process([sys.executable, SCRIPT, *arguments], log, env, cwd=directory)
 
     return group, start
 
@@ -93,7 +97,7 @@ def odd_signals(broker: str, topic: str, known: dict):
     old = known | {"signal_id": "1" * 32}
     producer = Producer({"bootstrap.servers": broker})
     now_ms = int(time.time() * 1000)
-    month_ago_ms = now_ms - 30 * 86_400_000
+    month_ago_ms = now_ms - 30 * DAY_MS
     for told, at_ms in ((known, now_ms), (later, now_ms), (old, month_ago_ms)):
         producer.produce(topic, json.dumps(told), told["customer_id"], 0, timestamp=at_ms)
     assert producer.flush(60) == 0
@@ -221,3 +225,95 @@ def test_without_anywhere_to_send_to_it_says_what_to_set(broker, mailbox, tmp_pa
     process = start()
     assert ended(process) == 1
     assert "set MAIL_TO, CHAT_WEBHOOK_FILE, or both" in process.text()
+
+
+@pytest.fixture
+def signals(broker):
+    """A topic of its own with signals as old as asked for, one a time, in days; and their ids."""
+    admin = AdminClient({"bootstrap.servers": broker})
+
+    def fill(ages_days: list[float]) -> tuple[str, list[str]]:
+        topic = f"signals-{uuid.uuid4().hex[:8]}"
+        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(60)
+        example = schema("signal")["examples"][0]
+        producer = Producer({"bootstrap.servers": broker})
+        told = [example | {"signal_id": f"{i:032x}", "customer_id": f"c-{i}"}
+                for i in range(len(ages_days))]
+        for one, age_days in zip(told, ages_days):
+            at_ms = int(time.time() * 1000 - age_days * DAY_MS)
+            producer.produce(topic, json.dumps(one), one["customer_id"], 0, timestamp=at_ms)
+        assert producer.flush(60) == 0
+        return topic, [one["signal_id"] for one in told]
+
+    return fill
+
+
+def committed(broker: str, group: str, topic: str) -> int:
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": group})
+    [place] = consumer.committed([TopicPartition(topic, 0)], timeout=60)
+    consumer.close()
+    return place.offset
+
+
+@pytest.mark.long
+def test_the_first_start_sends_no_mail_of_old_signals_and_counts_them(
+    broker, mailbox, signals, tmp_path
+):
+    topic, ids = signals([9, 3, 3, 1.1, 0.9, 0])
+    group, start = notifier(tmp_path / "first", broker, topic, mailbox, SEVERITY_MIN="low")
+    process = start()
+    wait_until("all signals", lambda: is_read_to_its_end(broker, group, topic))
+    assert process.stop() == 0, process.text()
+    assert mailbox.ids() == ids[4:]
+    assert process.text() == "left out 4 signals older than NEWS_DAYS (1)\n"
+    # Another group begins as one that was set back: what was left out comes, and nothing twice.
+    group, start = notifier(
+        tmp_path / "more", broker, topic, mailbox, SEVERITY_MIN="low", NEWS_DAYS="4",
+        SEEN=str(tmp_path / "first/notify.sqlite"),
+    )
+    process = start()
+    wait_until("all signals", lambda: is_read_to_its_end(broker, group, topic))
+    assert process.stop() == 0, process.text()
+    assert mailbox.ids() == ids[4:] + ids[1:4]
+    assert "left out 1 signals" in process.text()
+
+
+@pytest.mark.long
+def test_print_shows_what_would_be_sent_and_moves_and_sends_nothing(
+    broker, mailbox, signals, tmp_path
+):
+    topic, ids = signals([2, 0.5, 0])
+    group, start = notifier(tmp_path / "dry", broker, topic, mailbox, SEVERITY_MIN="low")
+    for _ in range(2):
+        dry = start("--print")
+        wait_until("both", lambda: "c-2 spends less:" in dry.text())
+        wait_until("the count", lambda: "left out 1 signals" in dry.text())
+        assert dry.stop() == 0, dry.text()
+        assert re.findall(r"^\[(\w+)\] (c-\d) ", dry.text(), re.MULTILINE) == [
+            ("medium", "c-1"), ("medium", "c-2"),
+        ]
+    assert mailbox.mails == [] and not (tmp_path / "dry/notify.sqlite").exists()
+    assert committed(broker, group, topic) < 0
+    process = start()
+    wait_until("all signals", lambda: is_read_to_its_end(broker, group, topic))
+    assert process.stop() == 0, process.text()
+    assert mailbox.ids() == ids[1:]
+    wrong = start("--pritn")
+    assert ended(wrong) == 1 and "usage: " in wrong.text()
+
+
+def test_the_header_installs_what_was_tried_and_its_example_is_read(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("notify", SCRIPT)
+    notify = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    spec.loader.exec_module(notify)
+    [pin] = re.findall(r"pip install (\S+)", notify.__doc__)
+    assert pin in (ROOT / "tests/operate/requirements.txt").read_text().splitlines()
+    example = notify.__doc__.split("kafka.properties, of this user alone:\n\n")[1].split("\n\n")[0]
+    file = tmp_path / "kafka.properties"
+    file.write_text("# who\n\n" + "".join(f"{line.strip()}\n" for line in example.splitlines()))
+    monkeypatch.setenv("KAFKA_PROPERTIES", str(file))
+    given = notify.settings()
+    assert given["bootstrap.servers"] == "kafka-1:9092,kafka-2:9092" and len(given) == 5
+    # librdkafka knows them all.
+    Consumer({"group.id": "any", **given}).close()
