@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -173,6 +174,39 @@ def abort(broker: str, topic: str, told: dict):
     producer.produce(topic, json.dumps(told), told["customer_id"], 0)
     assert producer.flush(60) == 0
     producer.abort_transaction(60)
+
+
+def jdbc_version(pom: str) -> str:
+    [found] = re.findall(r"<artifactId>debezium-connector-jdbc</artifactId>\s*<version>(.+)<", pom)
+    return found
+
+
+def test_the_steps_are_those_that_were_tried():
+    text = (CONNECT / "README.md").read_text()
+    poms = ROOT / "tests/operate/connect"
+    assert f"JDBC sink {jdbc_version((poms / 'sink.xml').read_text())} " in text
+    kafka = (ROOT / "tests/kafka/broker/pom.xml").read_text()
+    [version] = re.findall(r"<kafka.version>(.+)</kafka.version>", kafka)
+    assert f"Kafka {version}," in text
+    [postgres] = re.findall(r"<version>(\d+)[.\d]+</version>\s*</dependency>\s*</dependencies>",
+                            (poms / "pom.xml").read_text())
+    assert f"PostgreSQL {postgres}." in text
+    files = [CONNECT / name for name in ("worker.properties", "scores-postgres.properties")]
+    settings = "".join(file.read_text() for file in files)
+    assert f"connect-standalone.sh {files[0].name} {files[1].name}\n" in text
+    asked = set(re.findall(r"\$\{env:(\w+)\}", settings)) - {"NAME"}
+    assert asked == set(re.findall(r"export (\w+)", text)) and len(asked) == 4
+    [above] = re.findall(r"^plugin.path=(.+)$", settings, re.MULTILINE)
+    assert f"-DoutputDirectory={above}/debezium-jdbc\n" in text
+    [name] = re.findall(r"^name=(.+)$", settings, re.MULTILINE)
+    assert set(re.findall(r"connect-lifetide-\w+", text)) == {f"connect-{name}"}
+    [query] = re.findall(r"```sql\n(.+?)```", text, re.DOTALL)
+    columns = set(re.findall(r"^  (\w+) ", (CONNECT / "scores.sql").read_text(), re.MULTILINE))
+    named = set(re.findall(r"[a-z][a-z_]+", re.sub(r"'\w+'", "", query))) - {"customer_scores"}
+    assert len(named) == 5 and named <= columns, named - columns
+    # What fetches the jars here takes the same way.
+    assert "dependency:copy-dependencies" in (poms / "jars").read_text()
+    assert (CONNECT / "../../tests/operate/connect/sink.xml").samefile(poms / "sink.xml")
 
 
 def row_of(score: dict) -> dict:
