@@ -182,7 +182,8 @@ def test_the_notes_name_what_is_there(lifetide, tmp_path):
     assert done.returncode == 0, done.stderr
     things = [found for found in yaml.safe_load_all(done.stdout) if found]
     commands = re.findall(r"^  (\S.+)$", one(things, "Notes")["notes"], re.MULTILINE)
-    assert all(" -n crm " in command for command in commands), commands
+    in_cluster = [command for command in commands if not command.startswith("curl ")]
+    assert all(" -n crm " in command for command in in_cluster), commands
     name = one(things, "StatefulSet")["metadata"]["name"]
     assert f"kubectl -n crm rollout status statefulset/{name}" in commands
     (check,) = [command for command in commands if " exec " in command]
@@ -191,6 +192,13 @@ def test_the_notes_name_what_is_there(lifetide, tmp_path):
     assert words.split()[1] == "--config"
     assert f"--config={words.split()[2]}" in pod(things)["containers"][0]["args"]
     subprocess.run([lifetide, *words.split(), "--help"], check=True, capture_output=True)
+    assert f"kubectl -n crm port-forward {name}-0 9464" in commands
+    (ask,) = set(commands) - set(in_cluster)
+    served = json.loads((ROOT / "src/http/openapi.json").read_text())["paths"]
+    assert ask.removeprefix("curl http://127.0.0.1:9464") in served
+    # Each pod says there where it answers itself.
+    env = [each["name"] for each in pod(things)["containers"][0]["env"]]
+    assert env.index("POD_NAME") < env.index("LIFETIDE__HTTP__ADVERTISE")
     (upgrade,) = [command for command in commands if command.startswith("helm ")]
     assert " upgrade shop " in upgrade and (ROOT / upgrade.split()[5]).samefile(CHART)
 
