@@ -2,10 +2,22 @@
 // changes the judgement.
 
 import { Refused, ask } from "./api.js";
-import { byId, day, draw, make, money, percent, say, words } from "./dom.js";
+import {
+  byId,
+  count,
+  day,
+  draw,
+  make,
+  money,
+  percent,
+  plain,
+  say,
+  standing,
+  words,
+} from "./dom.js";
 
-const HEIGHT = 230;
-const MARGIN = { left: 56, right: 14, top: 62, bottom: 26 };
+const HEIGHT = 246;
+const MARGIN = { left: 56, right: 14, top: 78, bottom: 26 };
 const DAY_MS = 86_400_000;
 
 let shown;
@@ -43,32 +55,55 @@ function refusal({ status, message, body }) {
   const where = others.map(({ instance, address }) => {
     return make("li", {}, address ? `${instance}, at ${address}` : instance);
   });
-  return make("div", {}, make("p", {}, `${message}.`), where.length ? make("ul", {}, where) : null);
+  return make(
+    "div",
+    {},
+    make("p", {}, `${plain(message)}.`),
+    where.length ? make("ul", {}, where) : null,
+  );
 }
 
 function body({ score, explanation }) {
-  const { currency, clv, churn = {}, history, segment } = score;
+  const { currency, clv, churn = {}, history, segment, trend } = score;
+  const { driver } = trend ?? {};
+  const months = explanation.pieces.predicted?.months;
+  const raised_on = alarmDay(explanation);
+  const is_listed = ["declining", "at_risk"].includes(segment.lifecycle);
   const facts = [
-    ["State", words(segment.lifecycle)],
-    ["Tier", segment.value],
-    ["Worth so far", money(clv.historic, currency)],
-    clv.predicted !== undefined && ["Worth to come", money(clv.predicted, currency)],
-    churn.p_alive !== undefined && ["Still a customer", percent(churn.p_alive)],
-    ["Orders", `${history.orders} on ${history.purchase_days} days`],
+    ["State", `${words(segment.lifecycle)}, tier ${segment.value}`],
+    is_listed && [
+      "Why",
+      [
+        standing({ segment, driver }),
+        raised_on && make("small", {}, `alarm of decline raised ${day(raised_on)}`),
+      ],
+    ],
+    ["Brought so far", money(clv.historic, currency)],
+    clv.predicted !== undefined && [`Predicted, ${months} months`, money(clv.predicted, currency)],
+    churn.p_alive !== undefined && ["Chance they are still a customer", percent(churn.p_alive)],
+    ["Orders", `${count(history.orders)} on ${count(history.purchase_days)} days`],
     churn.next_order_expected_on && ["Next order expected", day(churn.next_order_expected_on)],
-    churn.lapses_on && ["Counts as lapsed", day(churn.lapses_on)],
+    churn.lapses_on && [
+      segment.lifecycle === "lapsed" ? "Lapsed on" : "Lapses on, if they buy nothing",
+      day(churn.lapses_on),
+    ],
   ].filter(Boolean);
+  const days = explanation.purchase_days.length;
+  const shown_days =
+    days < history.purchase_days ? `the newest ${days} of ${count(history.purchase_days)}` : "all";
   return [
     make(
       "ul",
       { class: "sentences" },
-      explanation.sentences.map((sentence) => make("li", {}, sentence)),
+      explanation.sentences.map((sentence) => make("li", {}, plain(sentence))),
     ),
     make(
       "dl",
       { class: "facts" },
       facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))),
     ),
+    make("h3", {}, "Purchases"),
+    make("p", { class: "note" }, `Net of each purchase day in ${currency}, ${shown_days} of them.`),
     make("div", { class: "chart", id: "history" }, timeline(score, explanation)),
     ahead(explanation),
     make(
@@ -76,27 +111,33 @@ function body({ score, explanation }) {
       { class: "note" },
       `As of ${day(score.as_of.slice(0, 10))}, by ${score.model === "none" ? "no model" : `the model ${score.model}`}.`,
     ),
-  ];
+  ].filter(Boolean);
+}
+
+/** The day on which the oldest alarm of decline that stands was raised. */
+function alarmDay({ decline: { orders, basket } = {} }) {
+  return [orders, basket].flatMap((one) => one?.alarm?.raised_on ?? []).sort()[0];
 }
 
 function ahead({ ahead: steps = [], purchase_today: purchase }) {
-  const items = steps.map((step) =>
-    make("li", {}, make("time", { datetime: step.on }, day(step.on)), step.says),
-  );
-  if (purchase?.lifecycle) {
-    const { before, after } = purchase.lifecycle;
-    const change =
-      before === after
-        ? `they stay ${words(after)}`
-        : `they go from ${words(before)} to ${words(after)}`;
-    items.push(make("li", {}, make("time", {}, "Buys today"), change));
-  }
-  if (!items.length) return undefined;
+  const { before, after } = purchase?.lifecycle ?? {};
+  const change =
+    before === after
+      ? `They stay ${words(after ?? "")}.`
+      : `They go from ${words(before)} to ${words(after)}.`;
   return make(
     "div",
     {},
-    make("h3", {}, "If nothing is bought"),
-    make("ul", { class: "ahead" }, items),
+    steps.length ? make("h3", {}, "If they buy nothing more") : null,
+    make(
+      "ul",
+      { class: "ahead" },
+      steps.map((step) =>
+        make("li", {}, make("time", { datetime: step.on }, day(step.on)), plain(step.says)),
+      ),
+    ),
+    after ? make("h3", {}, "If they bought today") : null,
+    after ? make("p", {}, change) : null,
   );
 }
 
@@ -116,6 +157,12 @@ function timeline(score, explanation) {
   );
   const marks = [
     { on: now, name: "as of", level: 2, kind: "now" },
+    alarmDay(explanation) >= purchases[0].on && {
+      on: at(alarmDay(explanation)),
+      name: "alarm raised",
+      level: 3,
+      kind: "alarm",
+    },
     score.churn.next_order_expected_on && {
       on: at(score.churn.next_order_expected_on),
       name: "next order expected",
@@ -166,6 +213,11 @@ function timeline(score, explanation) {
       "text",
       { x: MARGIN.left - 6, y: MARGIN.top + 8, "text-anchor": "end" },
       money(most, score.currency, "compact"),
+    ),
+    draw(
+      "text",
+      { x: MARGIN.left - 6, y: ground + 4, "text-anchor": "end" },
+      money(0, score.currency, "compact"),
     ),
     draw("text", { x: x(first), y: HEIGHT - 6 }, day(purchases[0].on)),
     draw("text", { x: width - MARGIN.right, y: HEIGHT - 6, "text-anchor": "end" }, day(iso(last))),

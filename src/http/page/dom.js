@@ -44,7 +44,9 @@ export const clock = (instant) => clocks.format(new Date(instant));
 /** Money in its currency; a code that no browser knows stays in front of the figure. */
 export function money(amount, currency, notation = "standard") {
   const digits =
-    notation === "compact" ? { maximumFractionDigits: 1, minimumFractionDigits: 0 } : {};
+    notation === "compact"
+      ? { maximumFractionDigits: Math.abs(amount) < 1000 ? 0 : 1, minimumFractionDigits: 0 }
+      : {};
   try {
     return new Intl.NumberFormat(undefined, {
       style: "currency",
@@ -68,6 +70,9 @@ export function span(seconds) {
 
 export const words = (name) => name.replaceAll("_", " ");
 
+/** A sentence of the server for people: what it has between backticks stands in quotation marks. */
+export const plain = (text) => text.replace(/`([^`]*)`/g, "“$1”");
+
 const REASONS = {
   lapse: { "": "has lapsed", silence: "silent for too long" },
   spend_decline: {
@@ -88,10 +93,12 @@ export function reason(kind, driver) {
   return known?.[driver ?? ""] ?? known?.[""] ?? words(kind);
 }
 
-/** Why a customer is on the list, in a few words. */
-export function standing(customer) {
-  const { lifecycle } = customer.segment;
-  if (lifecycle === "declining") return reason("spend_decline", customer.driver);
+/**
+ * Why a customer is on the list today. An alarm stands on when they buy again: one of silence is
+ * raised about customers at risk alone, so who is no longer at risk has bought since.
+ */
+export function standing({ segment: { lifecycle }, driver }) {
   if (lifecycle === "at_risk") return "silent for unusually long";
-  return words(lifecycle);
+  if (lifecycle !== "declining") return words(lifecycle);
+  return driver === "silence" ? "bought again, not yet as before" : reason("spend_decline", driver);
 }

@@ -1,6 +1,6 @@
 // Is it healthy: the line at the top, the tiles, and what is still being read back.
 
-import { byId, clock, count, make, percent, say, span } from "./dom.js";
+import { byId, clock, count, make, percent, plain, say, span } from "./dom.js";
 
 /** Behind by more than this is worth a word, by more than that a loud one. */
 const LAG_S = { warn: 30, bad: 300 };
@@ -34,11 +34,8 @@ export function show(overview) {
     level,
   );
   const since_s = (Date.parse(overview.at) - Date.parse(overview.last_commit_at)) / 1000;
-  tile(
-    "commit",
-    Number.isNaN(since_s) ? "none yet" : `${span(Math.max(0, since_s))} ago`,
-    `${count(overview.events)} events in all`,
-  );
+  const ago = Number.isNaN(since_s) ? "none yet" : `${span(Math.max(0, since_s))} ago`;
+  tile("commit", ago, `${count(overview.events)} events since the process began`);
   const running = partitions.length - restoring.length;
   tile(
     "partitions",
@@ -46,6 +43,13 @@ export function show(overview) {
     restoring.length ? `${restoring.length} being restored` : "",
   );
   tile("customers", count(overview.customers), `${count(overview.signals)} signals raised`);
+  const line = [
+    lag_s === undefined ? "lag unknown" : `${span(lag_s)} behind`,
+    `last commit ${ago}`,
+    `${running} of ${overview.n_partitions} partitions`,
+    `${count(overview.customers)} customers`,
+  ];
+  say(byId("health-line"), line.join(" · "));
   restores(restoring);
   sentence(overview, restoring, lag_s, level);
   const where =
@@ -57,7 +61,7 @@ export function show(overview) {
 
 function sentence(overview, restoring, lag_s, level) {
   if (overview.stalls.length)
-    return state("bad", `A partition stands still: ${overview.stalls[0]}`);
+    return state("bad", `A partition stands still: ${plain(overview.stalls[0])}`);
   if (restoring.length)
     return state(
       "warn",

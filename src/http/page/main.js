@@ -2,14 +2,15 @@
 
 import { Refused, Unreachable, ask, dropToken, follow, keepToken } from "./api.js";
 import * as customer from "./customer.js";
-import { byId, say } from "./dom.js";
+import { byId, plain, say } from "./dom.js";
 import * as health from "./health.js";
 import * as leaving from "./leaving.js";
 import * as stakes from "./stakes.js";
 
 const OVERVIEW_MS = 2_000;
 const LIST_MS = 5_000;
-const SIGNALS_AT_FIRST = 50;
+/** Of all kinds; those of the kind that is looked at are shown. */
+const SIGNALS_AT_FIRST = 200;
 
 let overview;
 let is_following = false;
@@ -46,12 +47,13 @@ async function guarded(work) {
     if (error instanceof Unreachable) return;
     if (!(error instanceof Refused)) throw error;
     if (error.status === 401) askForToken();
-    else say(byId("value-note"), `${error.message}.`);
+    else say(byId("value-note"), `${plain(error.message)}.`);
   }
 }
 
 function askForToken() {
   dropToken();
+  leaving.closed();
   byId("token").hidden = false;
 }
 
@@ -64,7 +66,7 @@ async function signals() {
   };
   await follow(SIGNALS_AT_FIRST, told, (is_open, error) => {
     if (error?.status === 401) askForToken();
-    leaving.live(is_open, error instanceof Refused ? error.message : undefined);
+    leaving.live(is_open, error instanceof Refused ? error : undefined);
   });
   is_following = false;
 }
