@@ -5,8 +5,8 @@
 //! `access` who may see customers · `connection` what a connection may cost · `answer` how answers
 //! look · `probes` `/live` `/ready` `/metrics` · `overview` `/overview` · `customers`
 //! `/customers/{id}` · `lists` `/customers`, `list` what it is a page of · `kept` what is made at
-//! most now and then · `partitions` `/partitions` · `query` the parameters of a request · `signals` `/signals` · `openapi` what
-//! there is, for programs · `page` the page at `/`
+//! most now and then · `partitions` `/partitions` · `query` the parameters of a request · `signals`
+//! `/signals` · `openapi` what there is, for programs · `page` the page at `/`
 
 mod access;
 mod answer;

@@ -1,6 +1,6 @@
-//! `/partitions`: what this process owns and, as far as the group tells, who owns the rest and where
-//! they answer. Asks no broker itself: it asks what `service` wires, at most now and then. Called by
-//! the router, and for the answer about a customer who is elsewhere.
+//! `/partitions`: what this process owns and, as far as the group tells, who owns the rest and
+//! where they answer. Asks no broker itself: it asks what `service` wires, at most now and then.
+//! Called by the router, and for the answer about a customer who is elsewhere.
 
 use std::fmt;
 use std::sync::Arc;

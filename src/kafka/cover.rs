@@ -83,8 +83,8 @@ impl Cover {
         repairer.as_ref() == Some(&self.name)
     }
 
-    /// Whether the group took over what an earlier run of this member had told: a static member that
-    /// restarts within its session only takes its own place again.
+    /// Whether the group took over what an earlier run of this member had told: a static member
+    /// that restarts within its session only takes its own place again.
     fn is_told_wrong(&self, members: &[Member]) -> bool {
         members.iter().any(|member| member.name == self.name && member.address != self.address)
     }

@@ -5,7 +5,8 @@
 //! no part of a lane: a producer, a reader and a broker for `demo`. Nor are `signals`, which reads
 //! for those who watch over HTTP, `admin` and `clock`, which ask for `check` and `init`, `span`,
 //! `scan` and `mover`, with which commands read and write topics, `placement` and `custom`, which
-//! say where keys lie, `group`, which says who is there, and `repartition`, which moves state between two runs.
+//! say where keys lie, `group`, which says who is there, and `repartition`, which moves state
+//! between two runs.
 
 pub mod admin;
 mod callbacks;

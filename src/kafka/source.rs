@@ -48,8 +48,8 @@ pub(super) struct Source {
     pub(super) topic: String,
     pub(super) group_id: String,
     pub(super) ends: Arc<Ends>,
-    /// So long a partition must be quiet before it follows the wall clock, and so far behind; absent
-    /// to follow event time only.
+    /// So long a partition must be quiet before it follows the wall clock, and so far behind;
+    /// absent to follow event time only.
     pub(super) idle_lag: Option<Duration>,
     pub(super) pending: BTreeMap<i32, Pending>,
     pub(super) ticked_at: Instant,

@@ -106,7 +106,8 @@ pub(super) struct Shared {
     pub(super) ownership: Arc<super::ownership::Ownership>,
     /// Lag and restore progress.
     pub(super) metrics: Arc<Metrics>,
-    /// The lane's look at its group; absent where members are not static: each start shares out anew.
+    /// The lane's look at its group; absent where members are not static: each start shares out
+    /// anew.
     pub(super) cover: Option<Cover>,
     /// Where partitions that stall are reported.
     pub(super) health: Lane,
