@@ -5,6 +5,8 @@
 mod assess;
 mod plan;
 mod stake;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::{Comparison, Replay, Side, Windows};
 use crate::calendar::{Calendar, Day};
-use crate::churn::testing::{DAY_MS, model, settings, tiers, usd};
-use crate::clv::{Horizon, Model};
-use crate::customer::Windows as Kept;
+use crate::churn::testing::{DAY_MS, model, usd};
+use crate::clv::Model;
 use crate::dice::{Dice, rounded};
-use crate::event::{Body, Event, Intake};
+use crate::event::{Body, Event};
 use crate::fit::{Request, Statistics, fit};
-use crate::money::{Amount, Rates};
-use crate::pipeline::{Pipeline, Rules};
+use crate::money::Amount;
+use crate::pipeline::Pipeline;
+use crate::pipeline::testing::rules;
 use crate::population::{Effect, Presence};
 
 const N_CUSTOMERS: u64 = 1000;
@@ -20,21 +20,7 @@ const N_DAYS: i32 = 104 * 7;
 const DATE: Day = Day(78 * 7);
 
 fn pipeline(model: Option<&Arc<Model>>) -> Pipeline {
-    let rules = Rules {
-        calendar: Calendar::utc(),
-        intake: Intake { currency: usd(), rates: Rates::default(), future_skew_max_ms: None },
-        windows: Kept {
-            refund_days: 180,
-            lateness_days: 30,
-            dedup_events: 64,
-            erasure_memory_days: 365,
-        },
-        churn: settings(),
-        tiers: tiers(),
-        horizon: Horizon { months: 12, discount_monthly: 0.01, orders_days: 365 },
-        retention_months: 24,
-    };
-    Pipeline::new(Arc::new(rules), model.cloned())
+    Pipeline::new(Arc::new(rules()), model.cloned())
 }
 
 /// The model that is fitted to what had happened before [`DATE`].

@@ -4,14 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::world::Setup;
 use crate::calendar::Day;
-use crate::churn::testing::model;
-use crate::config::Emit;
 use crate::customer::{Customer, DayEntry};
 use crate::dice::Dice;
 use crate::engine::remodel::Remodel;
-use crate::pipeline::Pipeline;
+use crate::pipeline::testing::plan;
 use crate::record::changelog;
 use crate::store::Customers;
 
@@ -41,8 +38,7 @@ fn a_change_of_the_model_holds_a_large_partition_up_for_less_than_a_second() {
     for i in 0..n_customers {
         customers.put(&format!("{i:08}"), None, &changelog::encode(&customer(&mut dice)));
     }
-    let rules = Setup::new(Emit::Event).rules();
-    let pipeline = Pipeline::new(rules, Some(Arc::new(model("mbg-nbd", true))));
+    let pipeline = plan(Some("mbg-nbd")).pipeline();
     let began = Instant::now();
     let remodel = Remodel::prepare(0, Arc::clone(&customers), &pipeline);
     let prepared = began.elapsed();

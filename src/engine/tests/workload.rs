@@ -6,12 +6,11 @@ use jiff::tz::TimeZone;
 
 use super::source::{Logs, Stored};
 use crate::calendar::{Calendar, Day};
-use crate::churn::testing::{DAY_MS, Random, settings, tiers, usd};
-use crate::clv::Horizon;
+use crate::churn::testing::{DAY_MS, Random, usd};
 use crate::customer::Windows;
 use crate::event::{Body, Event, Intake};
 use crate::money::{Amount, Currency, Rates};
-use crate::pipeline::Rules;
+use crate::pipeline::{Rules, testing};
 
 pub(super) const GROUND_PARTITIONS: i32 = 4;
 
@@ -30,10 +29,7 @@ pub(super) fn rules(erasure_memory_days: i32) -> Rules {
             dedup_events: 8,
             erasure_memory_days,
         },
-        churn: settings(),
-        tiers: tiers(),
-        horizon: Horizon { months: 12, discount_monthly: 0.01, orders_days: 365 },
-        retention_months: 24,
+        ..testing::rules()
     }
 }
 

@@ -6,41 +6,20 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::*;
-use crate::calendar::{Calendar, Day};
-use crate::churn::testing::{model, settings, tiers, usd};
+use crate::calendar::Day;
+use crate::churn::testing::{tiers, usd};
 use crate::churn::{Lifecycle, SignalKind};
-use crate::clv::Horizon;
-use crate::customer::{Customer, DayEntry, Source, Windows};
+use crate::customer::{Customer, DayEntry, Source};
 use crate::dice::Dice;
-use crate::event::{Body, Event, Intake};
+use crate::event::{Body, Event};
 use crate::http::Selection;
 use crate::lifecycle::LaneState;
-use crate::money::{Amount, Rates};
-use crate::pipeline::{Clock, Plan, Raise, Rules};
+use crate::money::Amount;
+use crate::pipeline::testing::plan;
+use crate::pipeline::{Clock, Plan, Raise};
 use crate::record::wire::Estimate;
 
 const DAY_MS: i64 = 86_400_000;
-
-fn rules() -> Arc<Rules> {
-    Arc::new(Rules {
-        calendar: Calendar::utc(),
-        intake: Intake { currency: usd(), rates: Rates::default(), future_skew_max_ms: None },
-        windows: Windows {
-            refund_days: 180,
-            lateness_days: 30,
-            dedup_events: 64,
-            erasure_memory_days: 365,
-        },
-        churn: settings(),
-        tiers: tiers(),
-        horizon: Horizon { months: 12, discount_monthly: 0.01, orders_days: 365 },
-        retention_months: 24,
-    })
-}
-
-fn plan(name: Option<&str>) -> Plan {
-    Plan { rules: rules(), model: name.map(|name| Arc::new(model(name, true))) }
-}
 
 fn lister() -> Lister {
     let lanes = Lanes::new(1, Duration::from_mins(1));
