@@ -32,7 +32,7 @@
 //! | [`config`] | file, environment, `--set`; every rule between keys |
 //! | [`models`] | the models that are known, and the one to go on with |
 //! | [`plan`] | pipelines of a configuration and its model file |
-//! | [`lookup`] | what HTTP says of one customer |
+//! | [`lookup`] | what HTTP says of one customer, and whom it lists |
 //! | [`service`] | one running processor: the parts above, wired |
 //! | [`history`] [`replay`] | files of past orders; their recount without Kafka |
 //! | `dice` | seeded draws |

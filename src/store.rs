@@ -1,7 +1,12 @@
 //! The committed customers of this process: what HTTP reads and the engine builds on. One engine
 //! thread writes a partition, and only after its transaction; any number of readers read. A
-//! customer is kept as the bytes of its changelog value, in one allocation with its id.
+//! customer is kept as the bytes of its changelog value, in one allocation with its id. Whoever
+//! goes over all of them holds up nobody for longer than one customer's bytes take to copy.
 
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -118,26 +123,52 @@ impl Customers {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
     }
 
-    /// Sets the day of every customer's timer to what `judge` says.
+    /// Sets the day of every customer's timer to what `judge` says. Readers go on meanwhile; it is
+    /// for the one who writes, so that nobody else changes a customer.
     pub fn set_due_days(&self, mut judge: impl FnMut(Entry<'_>) -> Option<Day>) {
-        for mut bucket in self.buckets.iter_mut() {
-            bucket.set_due_days(&mut judge);
+        let mut copy = Vec::new();
+        for hash in self.hashes() {
+            self.copy(hash, &mut copy);
+            set_due_days(&mut copy, &mut judge);
+            if let Some(mut bucket) = self.buckets.get_mut(&hash) {
+                bucket.0.copy_from_slice(&copy);
+            }
         }
     }
 
-    /// Calls `visit` with every customer, in no order.
+    /// Calls `visit` with a copy of every customer, in no order, until it breaks off. Others change
+    /// customers meanwhile: each is as it was at some moment since the call.
+    pub fn visit_copies(&self, mut visit: impl FnMut(Entry<'_>) -> ControlFlow<()>) {
+        let mut copy = Vec::new();
+        for hash in self.hashes() {
+            self.copy(hash, &mut copy);
+            if Entries(&copy).try_for_each(&mut visit).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Calls `visit` with every customer, in no order. Whoever changes one would wait long: it is
+    /// for customers that are not in a [`Store`].
     pub fn visit_all(&self, mut visit: impl FnMut(Entry<'_>)) {
         for bucket in &self.buckets {
             bucket.entries().for_each(&mut visit);
         }
     }
 
-    /// The hashes under which customers lie, to be visited one by one: so nobody who changes a
-    /// customer waits for long.
-    pub fn hashes(&self) -> Vec<u64> {
+    /// The hashes under which customers lie.
+    fn hashes(&self) -> Vec<u64> {
         let mut hashes = Vec::with_capacity(usize::try_from(self.n_customers()).unwrap_or(0));
         hashes.extend(self.buckets.iter().map(|bucket| *bucket.key()));
         hashes
+    }
+
+    /// Puts the bucket of `hash` in place of what is in `copy`: nothing, if it is gone.
+    fn copy(&self, hash: u64, copy: &mut Vec<u8>) {
+        copy.clear();
+        if let Some(bucket) = self.buckets.get(&hash) {
+            copy.extend_from_slice(&bucket.0);
+        }
     }
 
     /// How many there are.
@@ -210,16 +241,6 @@ impl Bucket {
         Self(bytes.into_boxed_slice())
     }
 
-    fn set_due_days(&mut self, mut judge: impl FnMut(Entry<'_>) -> Option<Day>) {
-        let mut at = 0;
-        while let Some(entry) = Entries(&self.0[at..]).next() {
-            let n_bytes = Self::HEADER_BYTES + entry.id.len() + entry.value.len();
-            let due = judge(entry).unwrap_or(NEVER);
-            self.0[at + 1..at + 5].copy_from_slice(&due.0.to_le_bytes());
-            at += n_bytes;
-        }
-    }
-
     /// Customers and bytes.
     fn measure(&self) -> (i64, i64) {
         if self.0.is_empty() {
@@ -227,6 +248,17 @@ impl Bucket {
         }
         let n_customers = self.entries().fold(0, |count, _| count + 1);
         (n_customers, n_bytes_allocated(self.0.len()) + SLOT_BYTES)
+    }
+}
+
+/// Sets the days in the bytes of a bucket to what `judge` says.
+fn set_due_days(bucket: &mut [u8], mut judge: impl FnMut(Entry<'_>) -> Option<Day>) {
+    let mut at = 0;
+    while let Some(entry) = Entries(&bucket[at..]).next() {
+        let n_bytes = Bucket::HEADER_BYTES + entry.id.len() + entry.value.len();
+        let due = judge(entry).unwrap_or(NEVER);
+        bucket[at + 1..at + 5].copy_from_slice(&due.0.to_le_bytes());
+        at += n_bytes;
     }
 }
 
@@ -239,6 +271,8 @@ fn n_bytes_allocated(n_bytes: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn value(customers: &Customers, id: &str) -> Option<(Option<Day>, Vec<u8>)> {
@@ -275,6 +309,57 @@ mod tests {
         let left = changed.with("bob", None);
         assert_eq!(left.entries().map(|entry| entry.id).collect::<Vec<_>>(), ["ada"]);
         assert!(left.with("ada", None).0.is_empty());
+    }
+
+    const N: u16 = 50;
+
+    fn put_all(customers: &Customers, value: &[u8]) {
+        (0..N).for_each(|n| customers.put(&n.to_string(), None, value));
+    }
+
+    #[test]
+    fn who_visits_copies_holds_up_nobody_who_changes_customers() {
+        let customers = testing::few_shards();
+        put_all(&customers, b"old");
+        let mut seen = BTreeMap::new();
+        customers.visit_copies(|entry| {
+            let customers = Arc::clone(&customers);
+            testing::meanwhile(move || put_all(&customers, b"new"));
+            seen.insert(entry.id.to_owned(), entry.value.to_vec());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(seen.len(), usize::from(N));
+        assert_eq!(seen.values().filter(|value| **value == b"old").count(), 1);
+    }
+
+    #[test]
+    fn who_sets_the_days_of_all_customers_holds_up_no_reader() {
+        let customers = testing::few_shards();
+        put_all(&customers, b"");
+        customers.set_due_days(|entry| {
+            let customers = Arc::clone(&customers);
+            let is_here = move |n: u16| value(&customers, &n.to_string()).is_some();
+            assert!(testing::meanwhile(move || (0..N).all(is_here)));
+            Some(Day(entry.id.parse().unwrap()))
+        });
+        for n in 0..N {
+            let expect = Some((Some(Day(n.into())), Vec::new()));
+            assert_eq!(value(&customers, &n.to_string()), expect);
+        }
+    }
+
+    #[test]
+    fn a_visit_ends_where_it_is_broken_off() {
+        let customers = Customers::default();
+        for id in ["ada", "bob", "eve"] {
+            customers.put(id, None, b"");
+        }
+        let mut n_visited = 0;
+        customers.visit_copies(|_| {
+            n_visited += 1;
+            if n_visited == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!(n_visited, 2);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -38,10 +39,11 @@ impl Remodel {
     /// Judges every customer by `pipeline`. Takes microseconds for each.
     pub fn prepare(partition: i32, customers: Arc<Customers>, pipeline: &Pipeline) -> Box<Self> {
         let mut judged = HashMap::default();
-        customers.visit_all(|entry| {
+        customers.visit_copies(|entry| {
             if let Some(Rest { due, share }) = rest(entry, pipeline) {
                 judged.insert(hash_of(entry.id), (xxh3_64(entry.value), due, share.place));
             }
+            ControlFlow::Continue(())
         });
         Box::new(Self { partition, plan: pipeline.plan(), customers, judged })
     }

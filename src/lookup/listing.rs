@@ -2,6 +2,7 @@
 //! lists, so that a customer's memory stays as it is, and holds no part of the store for longer
 //! than one customer's bytes take to copy. Called by `http` at most now and then.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::http::{CustomerLists, List, Listing};
@@ -9,9 +10,6 @@ use crate::lifecycle::{Lanes, Shutdown};
 use crate::pipeline::Pipeline;
 use crate::record::changelog;
 use crate::store::{Customers, Store};
-
-/// Customers between two looks at whether the process is to stop.
-const LOOK_EVERY: usize = 1024;
 
 /// Makes lists from committed state.
 #[derive(Debug)]
@@ -52,24 +50,18 @@ impl CustomerLists for Lister {
 impl Lister {
     /// Whether all of the partition has been added: not once the process is to stop.
     fn add(&self, customers: &Customers, pipeline: &Pipeline, listing: &mut Listing) -> bool {
-        let mut found = Vec::new();
-        for hashes in customers.hashes().chunks(LOOK_EVERY) {
-            if self.shutdown.is_requested() {
-                return false;
+        let mut is_whole = true;
+        customers.visit_copies(|entry| {
+            is_whole = !self.shutdown.is_requested();
+            if !is_whole {
+                return ControlFlow::Break(());
             }
-            for hash in hashes {
-                // Copied, and judged when others can change the customer again.
-                customers.visit(*hash, |entry| {
-                    found.push((entry.id.to_owned(), entry.value.to_vec()));
-                });
-                for (id, value) in found.drain(..) {
-                    if let Ok(customer) = changelog::decode(&value) {
-                        listing.offer(id, pipeline.stake(&customer));
-                    }
-                }
+            if let Ok(customer) = changelog::decode(entry.value) {
+                listing.offer(entry.id.to_owned(), pipeline.stake(&customer));
             }
-        }
-        true
+            ControlFlow::Continue(())
+        });
+        is_whole
     }
 }
 

@@ -10,13 +10,13 @@ use crate::dice::Dice;
 use crate::engine::remodel::Remodel;
 use crate::pipeline::testing::plan;
 use crate::record::changelog;
-use crate::store::Customers;
+use crate::store::testing::{few_shards, n_done_during};
 
 /// How long a partition may be held up.
 const HELD_UP_MAX: Duration = Duration::from_secs(1);
 
 /// One of so many customers has changed since they were judged.
-const CHANGED_EVERY: u32 = 20;
+const CHANGED_EVERY: usize = 20;
 
 fn customer(dice: &mut Dice) -> Customer {
     let mut customer = Customer::default();
@@ -34,21 +34,31 @@ fn a_change_of_the_model_holds_a_large_partition_up_for_less_than_a_second() {
     let n_customers = std::env::var("LIFETIDE_MODEL_CUSTOMERS").ok();
     let n_customers: u32 = n_customers.map_or(20_000, |n| n.parse().unwrap());
     let mut dice = Dice::new(3, 1);
-    let customers = Arc::new(Customers::default());
-    for i in 0..n_customers {
-        customers.put(&format!("{i:08}"), None, &changelog::encode(&customer(&mut dice)));
+    let customers = few_shards();
+    let values: Vec<_> = (0..n_customers)
+        .map(|i| (format!("{i:08}"), changelog::encode(&customer(&mut dice))))
+        .collect();
+    for (id, value) in &values {
+        customers.put(id, None, value);
     }
     let pipeline = plan(Some("mbg-nbd")).pipeline();
     let began = Instant::now();
-    let remodel = Remodel::prepare(0, Arc::clone(&customers), &pipeline);
+    let mut puts = values.iter().cycle();
+    let put = || {
+        let (id, value) = puts.next().unwrap();
+        customers.put(id, None, value);
+    };
+    let (n_puts, remodel) =
+        n_done_during(put, || Remodel::prepare(0, Arc::clone(&customers), &pipeline));
     let prepared = began.elapsed();
-    for i in (0..n_customers).step_by(CHANGED_EVERY as usize) {
-        customers.put(&format!("{i:08}"), None, &changelog::encode(&customer(&mut dice)));
+    for (id, _) in values.iter().step_by(CHANGED_EVERY) {
+        customers.put(id, None, &changelog::encode(&customer(&mut dice)));
     }
     let began = Instant::now();
     let (timers, population) = remodel.take_stock(&pipeline);
     let held_up = began.elapsed();
     println!("{n_customers} customers: judged in {prepared:?}, held up for {held_up:?}");
+    assert!(n_puts > u64::from(n_customers / 2), "{n_puts} puts in {prepared:?}");
     assert!(timers.len() * 10 > n_customers as usize * 9, "{}", timers.len());
     assert_eq!(population.total().n_customers, i64::from(n_customers));
     assert!(held_up < HELD_UP_MAX, "{held_up:?}");

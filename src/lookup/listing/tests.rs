@@ -18,6 +18,7 @@ use crate::money::Amount;
 use crate::pipeline::testing::plan;
 use crate::pipeline::{Clock, Plan, Raise};
 use crate::record::wire::Estimate;
+use crate::store::testing::{few_shards, n_done_during};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -45,7 +46,7 @@ fn customer(dice: &mut Dice) -> Customer {
 
 fn fill(lister: &Lister, plan: &Plan, n_customers: u32) -> BTreeMap<String, Customer> {
     let mut dice = Dice::new(5, 1);
-    let partitions: [Arc<Customers>; 3] = Default::default();
+    let partitions = [(); 3].map(|()| few_shards());
     let mut all = BTreeMap::new();
     for n in 0..n_customers {
         let (id, value) = (format!("{n:08}"), changelog::encode(&customer(&mut dice)));
@@ -170,14 +171,22 @@ fn a_list_of_many_customers_is_made_without_holding_the_store() {
     let n_customers = std::env::var("LIFETIDE_LIST_CUSTOMERS").ok();
     let n_customers: u32 = n_customers.map_or(20_000, |n| n.parse().unwrap());
     let lister = lister();
-    fill(&lister, &plan(Some("mbg-nbd")), n_customers);
+    let all = fill(&lister, &plan(Some("mbg-nbd")), n_customers);
+    let mut values: Vec<_> = all.iter().map(|(id, it)| (id, changelog::encode(it))).collect();
+    values.truncate(1000);
+    let mut puts = values.iter().zip(lister.store.owned().into_iter().cycle()).cycle();
+    let put = || {
+        let ((id, value), partition) = puts.next().unwrap();
+        lister.store.customers(partition).unwrap().put(id, None, value);
+    };
     let began = Instant::now();
-    let list = lister.make();
+    let (n_puts, list) = n_done_during(put, || lister.make());
     let made = began.elapsed();
     let began = Instant::now();
     let page = list.page(&Selection::default(), None, 200);
     let paged = began.elapsed();
-    println!("{n_customers} customers: listed in {made:?}, a page in {paged:?}");
+    println!("{n_customers} customers: listed in {made:?}, a page in {paged:?}, {n_puts} puts");
     assert_eq!(page.total, u64::from(n_customers));
+    assert!(n_puts > u64::from(n_customers / 2), "{n_puts} puts in {made:?}");
     assert!(paged < Duration::from_millis(500), "{paged:?}");
 }
