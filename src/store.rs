@@ -48,12 +48,24 @@ impl Store {
     }
 
     /// Looks for a customer in every owned partition: only the producer knows how it spreads keys.
-    pub fn find(&self, id: &str) -> Option<(i32, Vec<u8>)> {
+    pub fn find(&self, id: &str) -> Option<Found> {
         self.owned().into_iter().find_map(|partition| {
-            let customers = self.partitions.get(&partition)?;
-            Some((partition, customers.get(id, |entry| entry.value.to_vec())?))
+            let customers = self.customers(partition)?;
+            let value = customers.get(id, |entry| entry.value.to_vec())?;
+            Some(Found { partition, customers, value })
         })
     }
+}
+
+/// A customer and the partition it was found in, which another process may own by now.
+#[derive(Debug)]
+pub struct Found {
+    /// The input partition.
+    pub partition: i32,
+    /// Its customers.
+    pub customers: Arc<Customers>,
+    /// The changelog value.
+    pub value: Vec<u8>,
 }
 
 /// The hash under which a customer lies in the store and in the timer index. Two ids may share one:
@@ -370,10 +382,11 @@ mod tests {
         store.insert(3, Arc::clone(&customers));
         store.insert(1, Arc::default());
         assert_eq!(store.owned(), [1, 3]);
-        assert_eq!(store.find("ada"), Some((3, b"1".to_vec())));
+        let found = store.find("ada").unwrap();
+        assert_eq!((found.partition, found.value), (3, b"1".to_vec()));
         store.remove(3, &Arc::default());
         assert!(store.find("ada").is_some());
         store.remove(3, &customers);
-        assert_eq!(store.find("ada"), None);
+        assert!(store.find("ada").is_none());
     }
 }

@@ -37,6 +37,8 @@ pub enum Lookup {
     Elsewhere,
     /// The customer's partition is owned here and there is no such customer.
     Unknown,
+    /// The customer is here and their state cannot be read; why, and the remedy.
+    Unreadable(String),
 }
 
 #[derive(Serialize)]
@@ -78,6 +80,10 @@ pub(super) async fn customer(
         }
         Lookup::Unknown => {
             answer::error(StatusCode::NOT_FOUND, &format!("there is no customer `{id}`"))
+        }
+        Lookup::Unreadable(why) => {
+            let message = format!("the state of customer `{id}` cannot be read: {why}");
+            answer::error(StatusCode::INTERNAL_SERVER_ERROR, &message)
         }
     }
 }

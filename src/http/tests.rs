@@ -26,6 +26,7 @@ impl CustomerLookup for Shop {
             "huge" => Lookup::Found(vec![b' '; 64 * 1024 * 1024]),
             "restoring" => Lookup::Restoring,
             "elsewhere" => Lookup::Elsewhere,
+            "unreadable" => Lookup::Unreadable("its bytes are `1`: do this".to_owned()),
             _ => Lookup::Unknown,
         }
     }
@@ -207,6 +208,9 @@ fn every_outcome_of_a_look_up_has_its_answer() {
     check("/customers/nobody", 404, &error("there is no customer `nobody`"));
     let restoring = "the partition of customer `restoring` is being restored; try again";
     check("/customers/restoring", 503, &error(restoring));
+    let unreadable =
+        "the state of customer `unreadable` cannot be read: its bytes are `1`: do this";
+    check("/customers/unreadable", 500, &error(unreadable));
     let mut elsewhere = server.get("/partitions").json();
     elsewhere["error"] = "another process owns the partition of customer `elsewhere`".into();
     check("/customers/elsewhere", 404, &elsewhere);

@@ -246,7 +246,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         module: "lookup",
         modules: &[PURE, &["http", "lifecycle", "store"]],
-        crates: &[],
+        crates: &["tracing"],
         std: NO_WORLD,
     },
     Row {

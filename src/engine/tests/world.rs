@@ -293,8 +293,8 @@ impl World {
         for ((partition, key), value) in state {
             let Key::Customer(id) = Key::read(key).unwrap() else { continue };
             n_customers += 1;
-            let (place, stored) = self.store.find(id).unwrap();
-            assert_eq!((place, &stored), (*partition, value), "{id}");
+            let found = self.store.find(id).unwrap();
+            assert_eq!((found.partition, &found.value), (*partition, value), "{id}");
             let owned = &self.engine.partitions[partition];
             let (customers, pipeline) = (owned.state.customers(), owned.pipeline.borrow());
             let due = customers.get(id, |entry| entry.due).unwrap();
