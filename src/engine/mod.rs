@@ -27,10 +27,11 @@ pub use self::port::{
 };
 use self::remodel::Remodel;
 pub use self::work::Work;
+use crate::calendar::Calendar;
 use crate::config::Emit;
 use crate::event::Event;
 use crate::metrics::{AbortCause, Metrics, Tally};
-use crate::pipeline::{Clock, Rules};
+use crate::pipeline::Clock;
 use crate::record::marker::Ground;
 use crate::store::Store;
 
@@ -68,7 +69,8 @@ pub enum Flow {
 /// One lane's state machine.
 pub struct Engine<T> {
     options: Options,
-    rules: Arc<Rules>,
+    /// The same under all rules and models.
+    calendar: Calendar,
     partitions: BTreeMap<i32, Owned>,
     /// Assigned and not restored yet.
     restoring: BTreeMap<i32, Awaited>,
@@ -110,7 +112,7 @@ impl<T: Transactions> Engine<T> {
     /// An engine that owns nothing yet.
     pub fn new(
         options: Options,
-        rules: Arc<Rules>,
+        calendar: Calendar,
         store: Arc<Store>,
         transactions: T,
         metrics: Arc<Metrics>,
@@ -118,7 +120,7 @@ impl<T: Transactions> Engine<T> {
     ) -> Self {
         Self {
             options,
-            rules,
+            calendar,
             partitions: BTreeMap::new(),
             restoring: BTreeMap::new(),
             early: BTreeMap::new(),
@@ -316,7 +318,7 @@ impl<T: Transactions> Engine<T> {
 
     fn is_due(&self, partition: i32, until_ms: i64) -> bool {
         let owned = self.partitions.get(&partition);
-        owned.is_some_and(|owned| owned.state.is_due(&self.rules.calendar, until_ms))
+        owned.is_some_and(|owned| owned.state.is_due(&self.calendar, until_ms))
     }
 
     fn owned(&mut self, partition: i32) -> &mut Owned {

@@ -54,7 +54,7 @@ impl<T: Transactions> Engine<T> {
         let offset_next = state.offset_next();
         gauges.run_from(offset_next.unwrap_or(0));
         let owned = Owned { state, pipeline, epoch, is_rewinding: false, newest_ms: None, gauges };
-        owned.show(&self.rules.calendar);
+        owned.show(&self.calendar);
         self.partitions.insert(partition, owned);
         self.commands.send(Command::Resume { partition, epoch, offset_next }).ok();
         self.mend(now_ms)

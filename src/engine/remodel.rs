@@ -85,7 +85,7 @@ impl<T: Transactions> Engine<T> {
             self.metrics.population_changed(&changes);
             owned.pipeline = pipeline;
             remodel.customers.set_plan(remodel.plan.clone());
-            owned.show(&self.rules.calendar);
+            owned.show(&self.calendar);
             let n_customers = owned.state.customers().n_customers();
             let model = remodel.plan.model_label();
             info!(partition, customers = n_customers, model, "changed the model or the rules");

@@ -70,7 +70,7 @@ impl<T: Transactions> Engine<T> {
             let owned = self.partitions.get_mut(&partition).expect("it was staged just now");
             owned.state.commit();
             owned.gauges.committed(offset_next, owned.newest_ms);
-            owned.show(&self.rules.calendar);
+            owned.show(&self.calendar);
         }
         self.transactions.mark(Some(Phase::Apply));
         Ok(())

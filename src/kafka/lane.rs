@@ -139,7 +139,7 @@ pub fn run(common: &Common, lane: u32, health: &Lane) -> Result<(), String> {
 fn engine(common: &Common, sink: Sink, commands: Sender<Command>) -> Engine<Sink> {
     Engine::new(
         common.options.clone(),
-        common.models.rules(),
+        common.models.rules().calendar.clone(),
         Arc::clone(&common.store),
         sink,
         Arc::clone(&common.metrics),

@@ -105,7 +105,7 @@ impl Process {
         let port = Port(Rc::clone(&producer));
         let engine = Engine::new(
             options,
-            Arc::clone(&shop.plan.rules),
+            shop.plan.rules.calendar.clone(),
             store,
             port,
             Arc::clone(&metrics),

@@ -71,7 +71,8 @@ impl Recounter {
         let (commands, obeyed) = bounded(usize::try_from(n_partitions).unwrap());
         let memory = Memory(Rc::clone(&written));
         let (store, shown) = (Arc::default(), Arc::clone(&metrics));
-        let engine = Engine::new(options, Arc::clone(&plan.rules), store, memory, shown, commands);
+        let calendar = plan.rules.calendar.clone();
+        let engine = Engine::new(options, calendar, store, memory, shown, commands);
         let mut recounter = Self { engine, plan, written, n_partitions, _obeyed: obeyed };
         for partition in 0..n_partitions {
             let gauges = Arc::new(metrics.own_partition(partition));

@@ -131,7 +131,7 @@ fn an_aborted_erasure_has_not_happened() {
     world.fail_next(abort());
     world.commit();
     assert!(world.store.find("0-a").is_some());
-    let figures = world.engine.partitions[&0].state.figures(&world.engine.rules.calendar);
+    let figures = world.engine.partitions[&0].state.figures(&world.engine.calendar);
     assert_eq!(figures.n_timers_pending, 1);
     world.obey();
     world.run().unwrap();

@@ -304,7 +304,7 @@ impl World {
         let (mut n_stored, mut n_timers, mut n_due) = (0, 0, 0);
         for state in states {
             state.customers().visit_all(|entry| n_due += u64::from(entry.due.is_some()));
-            let figures = state.figures(&self.engine.rules.calendar);
+            let figures = state.figures(&self.engine.calendar);
             n_stored += figures.n_customers;
             n_timers += figures.n_timers_pending;
         }
@@ -328,7 +328,8 @@ fn engine(
     };
     let (sender, commands) = bounded(COMMANDS_MAX);
     let store = Arc::new(Store::default());
-    let (rules, metrics) = (setup.rules(), Arc::clone(metrics));
-    let engine = Engine::new(options, rules, Arc::clone(&store), broker.clone(), metrics, sender);
+    let (calendar, metrics) = (setup.rules().calendar.clone(), Arc::clone(metrics));
+    let engine =
+        Engine::new(options, calendar, Arc::clone(&store), broker.clone(), metrics, sender);
     (engine, commands, store)
 }
