@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::{About, Services, answer};
 use crate::churn::{Lifecycle, Tiers};
-use crate::metrics::{self, PartitionOverview};
+use crate::metrics::{self, PartitionOverview, Restoring};
 use crate::money::Currency;
 use crate::population::{Change, Effect, Point};
 use crate::record::wire::Moment;
@@ -56,8 +56,9 @@ struct Held {
     restore: Option<Restore>,
 }
 
+/// How far the restore of a partition is, also at `/ready`; what is not known yet is left out.
 #[derive(Serialize)]
-struct Restore {
+pub(super) struct Restore {
     #[serde(skip_serializing_if = "Option::is_none")]
     progress_ratio: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,11 +134,15 @@ impl Held {
             lag_records: overview.lag_records,
             lag_seconds: overview.lag_seconds,
             last_progress_at: Moment(overview.progress_ms),
-            restore: restore.map(|restore| Restore {
-                progress_ratio: restore.progress_ratio,
-                eta_seconds: restore.eta_seconds,
-            }),
+            restore: restore.as_ref().map(Restore::of),
         }
+    }
+}
+
+impl Restore {
+    pub(super) fn of(restoring: &Restoring) -> Self {
+        let Restoring { progress_ratio, eta_seconds, .. } = *restoring;
+        Self { progress_ratio, eta_seconds }
     }
 }
 

@@ -7,10 +7,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
+use serde::Serialize;
 use serde_json::json;
 
 use super::Services;
 use super::answer;
+use super::overview::Restore;
 use crate::metrics::TEXT_FORMAT;
 
 /// 200 while every lane's loop turns; 503 asks for a restart.
@@ -27,6 +29,14 @@ pub(super) async fn live(State(services): State<Arc<Services>>) -> Response {
     answer::error_with(StatusCode::SERVICE_UNAVAILABLE, &body)
 }
 
+/// A partition that is being read back.
+#[derive(Serialize)]
+struct Held {
+    partition: i32,
+    #[serde(flatten)]
+    restore: Restore,
+}
+
 /// 200 when every lane has joined and restored and all partitions come on; 503 says which do not.
 pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
     let (waiting, stalls) = (services.lanes.waiting(), services.lanes.stalls());
@@ -41,17 +51,10 @@ pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
         .iter()
         .map(|(lane, state)| json!({ "lane": lane, "state": state.as_str() }))
         .collect();
-    let restoring: Vec<_> = services
-        .metrics
-        .restoring()
+    let restoring = services.metrics.restoring();
+    let restoring: Vec<_> = restoring
         .iter()
-        .map(|it| {
-            json!({
-                "partition": it.partition,
-                "progress_ratio": it.progress_ratio,
-                "eta_seconds": it.eta_seconds,
-            })
-        })
+        .map(|it| Held { partition: it.partition, restore: Restore::of(it) })
         .collect();
     let body = json!({
         "error": "not every lane is ready",

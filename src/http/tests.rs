@@ -164,6 +164,7 @@ fn readiness_says_which_lane_is_missing_until_none_is() {
     assert_eq!(answer.json()["lanes"], json!([{ "lane": 0, "state": "starting" }]));
     assert_eq!(answer.json()["restoring"], json!([]));
     let gauges = server.metrics.own_partition(7);
+    assert_eq!(server.get("/ready").json()["restoring"], json!([{ "partition": 7 }]));
     gauges.restore_from(0, 4);
     gauges.restored_to(1, 1);
     let restoring = &server.get("/ready").json()["restoring"][0];

@@ -43,8 +43,11 @@ impl Board {
 
     /// The partitions that are being read back.
     pub(super) fn restoring(&self) -> Vec<Restoring> {
-        let partitions = self.overview().0.into_iter();
-        partitions.filter_map(|partition| partition.restore).collect()
+        let now_ms = now_ms();
+        let of = |(&partition, reading): (&i32, &Arc<Mutex<Reading>>)| {
+            Restoring::of(partition, &lock(reading), now_ms)
+        };
+        lock(&self.readings).iter().filter_map(of).collect()
     }
 
     /// How each partition fares, ascending, and the sum over all customers.
@@ -86,18 +89,13 @@ pub struct PartitionOverview {
 
 impl PartitionOverview {
     fn of(partition: i32, reading: &Reading, now_ms: i64) -> Self {
-        let restoring = || Restoring {
-            partition,
-            progress_ratio: reading.restore_progress(),
-            eta_seconds: reading.restore_eta_seconds(now_ms),
-        };
         Self {
             partition,
             n_customers: reading.figures().n_customers,
             lag_records: reading.lag_records(),
             lag_seconds: reading.lag_ms(now_ms).map(seconds),
             progress_ms: reading.progress_ms(),
-            restore: (reading.state() == PartitionState::Restoring).then(restoring),
+            restore: Restoring::of(partition, reading, now_ms),
         }
     }
 }
@@ -111,6 +109,16 @@ pub struct Restoring {
     pub progress_ratio: Option<f64>,
     /// What it will still take at its mean speed so far, once there is one.
     pub eta_seconds: Option<f64>,
+}
+
+impl Restoring {
+    fn of(partition: i32, reading: &Reading, now_ms: i64) -> Option<Self> {
+        (reading.state() == PartitionState::Restoring).then(|| Self {
+            partition,
+            progress_ratio: reading.restore_progress(),
+            eta_seconds: reading.restore_eta_seconds(now_ms),
+        })
+    }
 }
 
 /// The gauges of one owned partition; dropping it removes them.
