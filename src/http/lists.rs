@@ -12,10 +12,11 @@ use serde::Serialize;
 use tokio::task::JoinError;
 
 use super::kept::Kept;
-use super::list::{Cursor, LISTED_MAX, List, Listed, Page, Selection};
+use super::list::{LISTED_MAX, List, Page, Place, Selection};
 use super::{About, Services, answer, query};
 use crate::churn::{Lifecycle, Tiers};
 use crate::customer::Driver;
+use crate::pipeline::Stake;
 use crate::record::wire::{Date, Estimate, Moment, Money};
 
 /// No list is made before the last one is so old, …
@@ -67,7 +68,7 @@ impl fmt::Debug for Lists {
 #[derive(Debug)]
 struct Request {
     selection: Selection,
-    after: Option<Cursor>,
+    after: Option<Place>,
     limit: usize,
 }
 
@@ -139,16 +140,15 @@ impl<'a> Answer<'a> {
             listed_max: LISTED_MAX,
             restoring: list.is_partial.then_some(true),
             customers: page.customers.into_iter().map(|it| Row::of(it, about)).collect(),
-            next: page.next.map(|cursor| cursor.text()),
+            next: page.next.map(Place::text),
         }
     }
 }
 
 impl<'a> Row<'a> {
-    fn of(listed: &'a Listed, about: &'a About) -> Self {
-        let stake = &listed.stake;
+    fn of((place, stake): (&'a Place, &'a Stake), about: &'a About) -> Self {
         Self {
-            customer_id: &listed.customer_id,
+            customer_id: &place.customer_id,
             value_at_risk: stake.value_at_risk,
             segment: Segment {
                 value: about.tiers.name(stake.tier),
@@ -189,10 +189,10 @@ impl Request {
                     })?;
                 }
                 "after" => {
-                    let cursor = Cursor::read(&value).ok_or_else(|| {
+                    let place = Place::read(&value).ok_or_else(|| {
                         format!("`after` is `{value}`; give what `next` of the last page says")
                     })?;
-                    request.after = Some(cursor);
+                    request.after = Some(place);
                 }
                 _ => {
                     return Err(format!(

@@ -46,9 +46,9 @@ use tokio::sync::watch;
 pub use access::{Access, AccessError, Token, guard};
 pub use connection::Limits;
 pub use customers::{CustomerLookup, Lookup};
+pub use list::List;
 #[cfg(test)]
 pub(crate) use list::Selection;
-pub use list::{List, Listing};
 pub use lists::{CustomerLists, Lists};
 pub use partitions::{AskGroup, Group, Member};
 

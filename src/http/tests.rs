@@ -44,7 +44,7 @@ fn member(instance: &str, address: Option<&str>, partitions: &[i32]) -> Member {
 /// Customers of each lifecycle and tier who have so many cents at risk as their number says.
 impl CustomerLists for Shop {
     fn make(&self) -> List {
-        let mut listing = Listing::new(3);
+        let mut list = List::new(3);
         for (n, lifecycle) in (0..600).zip(Lifecycle::ALL.into_iter().cycle()) {
             let stake = Stake {
                 tier: n % 3,
@@ -57,9 +57,10 @@ impl CustomerLists for Shop {
                 lapses_on: None,
                 driver: Some(Driver::Silence),
             };
-            listing.offer(format!("c-{n:04}"), stake);
+            list.offer(&format!("c-{n:04}"), stake);
         }
-        listing.finish(true)
+        list.is_partial = true;
+        list
     }
 }
 

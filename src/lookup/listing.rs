@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::http::{CustomerLists, List, Listing};
+use crate::http::{CustomerLists, List};
 use crate::lifecycle::{Lanes, Shutdown};
 use crate::pipeline::Pipeline;
 use crate::record::changelog;
@@ -26,42 +26,45 @@ pub struct Lister {
 
 impl CustomerLists for Lister {
     fn make(&self) -> List {
-        let mut is_partial = !self.lanes.waiting().is_empty();
-        let mut listing = Listing::new(self.n_tiers);
+        let mut list = List::new(self.n_tiers);
+        list.is_partial = self.is_waiting();
         let mut made: Option<Pipeline> = None;
         for partition in self.store.owned() {
             let Some(customers) = self.store.customers(partition) else { continue };
             // By the rules and the model of the partition, as look-ups.
             let Some(plan) = customers.plan() else {
-                is_partial = true;
+                list.is_partial = true;
                 continue;
             };
             let pipeline = match made.take() {
                 Some(pipeline) if pipeline.plan().is(&plan) => pipeline,
                 Some(_) | None => plan.pipeline(),
             };
-            is_partial |= !self.add(&customers, &pipeline, &mut listing);
+            self.add(&customers, &pipeline, &mut list);
             made = Some(pipeline);
         }
-        listing.finish(is_partial || !self.lanes.waiting().is_empty())
+        list.is_partial |= self.is_waiting();
+        list
     }
 }
 
 impl Lister {
-    /// Whether all of the partition has been added: not once the process is to stop.
-    fn add(&self, customers: &Customers, pipeline: &Pipeline, listing: &mut Listing) -> bool {
-        let mut is_whole = true;
+    /// Adds the partition, or a part of it once the process is to stop.
+    fn add(&self, customers: &Customers, pipeline: &Pipeline, list: &mut List) {
         customers.visit_copies(|entry| {
-            is_whole = !self.shutdown.is_requested();
-            if !is_whole {
+            if self.shutdown.is_requested() {
+                list.is_partial = true;
                 return ControlFlow::Break(());
             }
             if let Ok(customer) = changelog::decode(entry.value) {
-                listing.offer(entry.id.to_owned(), pipeline.stake(&customer));
+                list.offer(entry.id, pipeline.stake(&customer));
             }
             ControlFlow::Continue(())
         });
-        is_whole
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.lanes.waiting().is_empty()
     }
 }
 

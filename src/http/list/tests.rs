@@ -30,11 +30,11 @@ fn everybody(dice: &mut Dice, n_customers: usize) -> Vec<(String, Stake)> {
 }
 
 fn list(everybody: &[(String, Stake)]) -> List {
-    let mut listing = Listing::new(3);
+    let mut list = List::new(3);
     for (id, stake) in everybody {
-        listing.offer(id.clone(), *stake);
+        list.offer(id, *stake);
     }
-    listing.finish(false)
+    list
 }
 
 /// The ids of all pages, and what the first one says is the total.
@@ -45,10 +45,10 @@ fn read(list: &List, of: &Selection, n_max: usize) -> (Vec<String>, u64) {
         let page = list.page(of, after.as_ref(), n_max);
         assert_eq!(page.total, total);
         assert!(page.customers.len() == n_max || page.next.is_none());
-        ids.extend(page.customers.iter().map(|listed| listed.customer_id.to_string()));
+        ids.extend(page.customers.iter().map(|(place, _)| place.customer_id.to_string()));
         let Some(next) = page.next else { return (ids, total) };
-        after = Some(Cursor::read(&next.text()).unwrap());
-        assert_eq!(after.as_ref(), Some(&next));
+        after = Some(Place::read(&next.text()).unwrap());
+        assert_eq!(after.as_ref(), Some(next));
     }
 }
 
@@ -79,34 +79,32 @@ fn the_pages_of_every_selection_are_its_first_thousand_in_order() {
 }
 
 #[test]
-fn a_cursor_goes_on_in_a_later_list_though_its_customer_is_gone() {
+fn a_page_goes_on_in_a_later_list_though_its_customer_is_gone() {
     let mut customers: Vec<_> =
         (0..9).map(|n| (format!("c{n}"), stake(0, Lifecycle::New, 9.0 - f64::from(n)))).collect();
-    let next = list(&customers).page(&Selection::default(), None, 4).next;
+    let earlier = list(&customers);
+    let next = earlier.page(&Selection::default(), None, 4).next;
     customers.remove(3);
     customers.push(("a".to_owned(), stake(0, Lifecycle::New, 8.5)));
     let later = list(&customers);
-    let page = later.page(&Selection::default(), next.as_ref(), 4);
-    let ids: Vec<_> = page.customers.iter().map(|listed| &*listed.customer_id).collect();
-    assert_eq!(
-        (ids, page.next),
-        (vec!["c4", "c5", "c6", "c7"], Some(Cursor::at(page.customers[3])))
-    );
+    let page = later.page(&Selection::default(), next, 4);
+    let ids: Vec<_> = page.customers.iter().map(|(place, _)| &*place.customer_id).collect();
+    assert_eq!((ids, page.next), (vec!["c4", "c5", "c6", "c7"], Some(page.customers[3].0)));
 }
 
 #[test]
-fn what_is_no_cursor_is_not_read() {
-    let good = Cursor { value_at_risk: 12.5, customer_id: "ä".to_owned() }.text();
-    assert_eq!(good, "4029000000000000c3a4");
-    let nan = format!("{:016x}", f64::NAN.to_bits());
-    for text in [
-        "",
-        "4029",
-        "402900000000000g",
-        good.strip_suffix('4').unwrap(),
-        "4029000000000000c3",
-        &nan,
-    ] {
-        assert_eq!(Cursor::read(text), None, "{text}");
+fn ranks_are_in_the_order_of_values_descending() {
+    let values = [f64::MAX, 12.5, 12.4, 1e-9, 0.0, -1e-9, -12.4, -12.5, f64::MIN];
+    assert!(values.map(rank).is_sorted_by(|one, next| one < next));
+}
+
+#[test]
+fn what_is_no_place_is_not_read() {
+    let good = Place { rank: rank(12.5), customer_id: "ä".into() }.text();
+    assert_eq!(good, "3fd6ffffffffffffc3a4");
+    for text in
+        ["", "3fd6", "3fd6fffffffffffg", good.strip_suffix('4').unwrap(), "3fd6ffffffffffffc3"]
+    {
+        assert_eq!(Place::read(text), None, "{text}");
     }
 }

@@ -73,19 +73,16 @@ fn a_list_counts_everybody_and_orders_them_by_what_look_ups_would_find() {
             let page = list.page(&of, None, 900);
             let n_expected = all.values().filter(|it| pipeline.stake(it).lifecycle == lifecycle);
             assert_eq!(page.total, n_expected.count() as u64, "{lifecycle:?}");
-            for listed in page.customers {
-                let expect = pipeline.stake(&all[&*listed.customer_id]);
+            for (place, stake) in page.customers {
+                let expect = pipeline.stake(&all[&*place.customer_id]);
                 let value = Estimate::of(expect.value_at_risk).unwrap().value();
-                assert_eq!(listed.stake.value_at_risk.to_bits(), value.to_bits());
-                assert_eq!(
-                    (listed.stake.tier, listed.stake.p_alive),
-                    (expect.tier, expect.p_alive)
-                );
+                assert_eq!(stake.value_at_risk.to_bits(), value.to_bits());
+                assert_eq!((stake.tier, stake.p_alive), (expect.tier, expect.p_alive));
             }
         }
         let page = list.page(&Selection::default(), None, 900);
         assert_eq!((page.total, page.customers.len()), (900, 900));
-        assert!(page.customers[0].stake.value_at_risk > 1.0);
+        assert!(page.customers[0].1.value_at_risk > 1.0);
     }
 }
 
