@@ -73,10 +73,9 @@ impl Logs {
         !self.is_settled && self.filter.reload(filter).is_ok()
     }
 
-    /// Whether each line is a JSON object and errors are logged: then nothing else should be
-    /// written beside them.
-    pub fn are_for_machines(&self) -> bool {
-        self.is_json && enabled!(Level::ERROR)
+    /// Whether each line is a JSON object: then nothing else should be written beside them.
+    pub const fn are_for_machines(&self) -> bool {
+        self.is_json
     }
 }
 

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     };
     let logs = Logs::start(log.as_deref(), command.log_default());
     // What collects the logs of a service should find nothing else among them.
-    let is_service = matches!(command, Command::Run(_)) && logs.are_for_machines();
+    let is_logged = matches!(command, Command::Run(_)) && logs.are_for_machines();
     let outcome = match command {
         Command::Run(arguments) => commands::run::execute(&arguments, &logs),
         Command::Check(arguments) => commands::check::execute(&arguments),
@@ -37,5 +37,5 @@ fn main() -> ExitCode {
         Command::Calibrate(arguments) => commands::calibrate::execute(&arguments),
         Command::Completions { shell } => commands::completions::execute(shell),
     };
-    if is_service { commands::conclude_logged(outcome) } else { commands::conclude(outcome) }
+    if is_logged { commands::conclude_logged(outcome) } else { commands::conclude(outcome) }
 }

@@ -48,3 +48,22 @@ fn a_bad_configuration_is_64_with_every_fault_on_its_own_line() {
          `kafka.brokers`?\n"
     );
 }
+
+#[test]
+fn what_ends_a_run_is_said_whatever_is_logged() {
+    let said = |rules: &str| {
+        let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/config/lifetide.toml");
+        let sets = ["--set", "model.file=/no/such.toml", "--set", &format!("log.level={rules}")];
+        let output = lifetide(&[&["run", "--config", reference][..], &sets].concat());
+        assert_eq!(output.status.code(), Some(64));
+        String::from_utf8(output.stderr).expect("messages are UTF-8")
+    };
+    for rules in ["off", "lifetide::http=debug"] {
+        let text = said(rules);
+        assert!(text.starts_with("error: the model file `/no/such.toml` cannot"), "{rules}: {text}");
+    }
+    for rules in ["error", "off,lifetide::commands=error"] {
+        let text = said(rules);
+        assert!(text.starts_with('{') && text.contains("/no/such.toml"), "{rules}: {text}");
+    }
+}

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use tracing::error;
+use tracing::{Level, enabled, error};
 
 use crate::cli;
 use crate::config::{Config, ConfigFaults, File, NEAR_PREFIX, Purpose, Sources, Values};
@@ -80,9 +80,13 @@ pub fn conclude(result: Result<Outcome>) -> ExitCode {
     ExitCode::from(exit_code(&error))
 }
 
-/// [`conclude`] where the logs are read by machines: what went wrong is lines of the log.
+/// [`conclude`] where the logs are read by machines: what went wrong is lines of the log. Where the
+/// log leaves them out, as `off` does, they are said all the same: nothing ends without a word.
 pub fn conclude_logged(result: Result<Outcome>) -> ExitCode {
-    let Err(error) = result else { return conclude(result) };
+    let error = match result {
+        Err(error) if enabled!(Level::ERROR) => error,
+        result => return conclude(result),
+    };
     for line in format!("{error:#}").lines() {
         error!("{line}");
     }
