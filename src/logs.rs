@@ -38,12 +38,17 @@ impl Logs {
     /// Starts the logs of a command that logs `default` where nobody says otherwise. `rules` come
     /// from `--log` and have been checked.
     pub fn start(rules: Option<&str>, default: &'static str) -> Self {
-        let variable = env::var(EnvFilter::DEFAULT_ENV).ok();
-        let of_variable = variable.as_deref().map(EnvFilter::try_new);
-        let (filter, is_settled) = match (rules, &of_variable) {
+        // An empty variable is how many a container unsets one.
+        let variable = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|it| !it.trim().is_empty());
+        let mut not_understood = None;
+        let (filter, is_settled) = match (rules, variable.map(EnvFilter::try_new)) {
             (Some(rules), _) => (EnvFilter::new(rules), true),
-            (None, Some(Ok(_))) => (EnvFilter::from_default_env(), true),
-            (None, Some(Err(_)) | None) => (EnvFilter::new(default), false),
+            (None, Some(Ok(filter))) => (filter, true),
+            (None, Some(Err(error))) => {
+                not_understood = Some(error);
+                (EnvFilter::new(default), false)
+            }
+            (None, None) => (EnvFilter::new(default), false),
         };
         let (filter, handle) = reload::Layer::new(filter);
         let is_json = !stderr().is_terminal();
@@ -60,7 +65,7 @@ impl Logs {
         };
         tracing_subscriber::registry().with(filter).with(layer).init();
         log_panics();
-        if let (None, Some(Err(error))) = (rules, &of_variable) {
+        if let Some(error) = not_understood {
             warn!("`RUST_LOG` is not understood, so it is `{default}`: {error}");
         }
         Self { filter: handle, default, is_settled, is_json }

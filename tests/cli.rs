@@ -3,9 +3,14 @@
 use std::process::{Command, Output};
 
 fn lifetide(arguments: &[&str]) -> Output {
+    lifetide_in(arguments, &[])
+}
+
+fn lifetide_in(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lifetide"))
         .args(arguments)
         .env_clear()
+        .envs(environment.iter().copied())
         .output()
         .expect("the program was built for this test")
 }
@@ -49,21 +54,31 @@ fn a_bad_configuration_is_64_with_every_fault_on_its_own_line() {
     );
 }
 
+/// What `run` says of a model file that is not there, with this `log.level`.
+fn last_words(rules: &str, environment: &[(&str, &str)]) -> String {
+    let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/config/lifetide.toml");
+    let sets = ["--set", "model.file=/no/such.toml", "--set", &format!("log.level={rules}")];
+    let output = lifetide_in(&[&["run", "--config", reference][..], &sets].concat(), environment);
+    assert_eq!(output.status.code(), Some(64));
+    String::from_utf8(output.stderr).expect("messages are UTF-8")
+}
+
 #[test]
 fn what_ends_a_run_is_said_whatever_is_logged() {
-    let said = |rules: &str| {
-        let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/config/lifetide.toml");
-        let sets = ["--set", "model.file=/no/such.toml", "--set", &format!("log.level={rules}")];
-        let output = lifetide(&[&["run", "--config", reference][..], &sets].concat());
-        assert_eq!(output.status.code(), Some(64));
-        String::from_utf8(output.stderr).expect("messages are UTF-8")
-    };
     for rules in ["off", "lifetide::http=debug"] {
-        let text = said(rules);
+        let text = last_words(rules, &[]);
         assert!(text.starts_with("error: the model file `/no/such.toml` cannot"), "{rules}: {text}");
     }
     for rules in ["error", "off,lifetide::commands=error"] {
-        let text = said(rules);
+        let text = last_words(rules, &[]);
         assert!(text.starts_with('{') && text.contains("/no/such.toml"), "{rules}: {text}");
+    }
+}
+
+#[test]
+fn an_empty_rust_log_is_none_and_another_is_stronger_than_the_configuration() {
+    for (variable, is_followed) in [("", true), (" ", true), ("error", false)] {
+        let text = last_words("off", &[("RUST_LOG", variable)]);
+        assert_eq!(text.starts_with("error: "), is_followed, "`{variable}`: {text}");
     }
 }
