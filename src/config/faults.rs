@@ -140,11 +140,14 @@ pub(super) const MASK: &str = "***";
 
 /// Whether a key of this name may hold a password, a private key or a token.
 pub(crate) fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    key != "http.token_file"
-        && ["password", "secret", "key", "token", "jaas", "oauthbearer.config", "pem"]
-            .iter()
-            .any(|word| key.contains(word))
+    if key == "http.token_file" {
+        return false;
+    }
+    // A variable has underscores for dots, and so may a key by mistake.
+    let key = key.to_ascii_lowercase().replace('_', ".");
+    ["password", "secret", "key", "token", "jaas", "oauthbearer.config", "pem"]
+        .iter()
+        .any(|word| key.contains(word))
 }
 
 /// The candidate that was most likely meant by `wrong`, if any is near enough to be worth saying.

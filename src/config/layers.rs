@@ -64,8 +64,9 @@ impl Layers {
                 Some((key, text)) => {
                     layers.put_text(key.trim().to_owned(), text.trim(), &Origin::Set);
                 }
+                // Behind a blank or a colon stands what was meant as the value, maybe a secret.
                 None => layers.faults.push(Fault::new(
-                    argument,
+                    argument.trim_start().split([' ', '\t', ':']).next().unwrap_or_default(),
                     "",
                     Origin::Set,
                     "must be a key and a value, as in `--set processing.workers=4`",

@@ -256,8 +256,23 @@ fn secrets_are_never_shown() {
         "\"sasl.password\" = \"hunter2",
         "[kafka.client]\n\"no.such\" = \"hunter2\"\n\"log.queue\" = \"hunter2\"",
         "[kafka.clients]\nsasl = \"hunter2\"",
+        "kafka.sasl_oauthbearer_config = \"hunter2\"",
     ] {
         let faults = load_file(file).unwrap_err();
+        assert!(!format!("{faults} {faults:?}").contains("hunter2"), "{faults}");
+    }
+    for variable in [
+        "LIFETIDE_KAFKA_CLIENT_SASL_OAUTHBEARER_CONFIG",
+        "LIFETIDE__KAFKA_CLIENT_SASL_OAUTHBEARER_CONFIG",
+        "LIFETIDE__KAFKA__SASL_OAUTHBEARER_CONFIG",
+        "LIFETIDE__KAFKA__SASL_PASSWORD",
+    ] {
+        let faults = load(&sources("", &[(variable, "hunter2")], &[])).unwrap_err();
+        assert!(!format!("{faults} {faults:?}").contains("hunter2"), "{faults}");
+    }
+    for set in ["sasl.password hunter2", "sasl.password: hunter2", "sasl.password\thunter2"] {
+        let faults = load_set(&format!("kafka.client.{set}")).unwrap_err();
+        assert!(faults.to_string().starts_with("`kafka.client.sasl.password` is"), "{faults}");
         assert!(!format!("{faults} {faults:?}").contains("hunter2"), "{faults}");
     }
 }
