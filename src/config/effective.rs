@@ -292,6 +292,17 @@ mod tests {
         loaded(&text, &[]);
     }
 
+    #[test]
+    fn where_a_key_lies_is_shown() {
+        let names = ["ssl.key.location", "ssl.keystore.location", "ssl.certificate.location"];
+        let sets = names.map(|name| format!("kafka.client.{name}=/run/tls"));
+        let text = to_toml(&shown("", &sets));
+        for name in names {
+            assert!(text.contains(&format!("\n\"{name}\" = \"/run/tls\"  # --set\n")), "{text}");
+        }
+        assert_eq!(loaded(&text, &[]), loaded("", &sets));
+    }
+
     proptest! {
         #[test]
         fn any_text_comes_back(text in "[^\\x00]{1,20}", number in 0.001..1e6_f64) {

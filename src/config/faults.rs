@@ -138,16 +138,18 @@ fn is_shown_path(key: &str, value: &str) -> bool {
 /// Stands where a secret would be printed.
 pub(super) const MASK: &str = "***";
 
-/// Whether a key of this name may hold a password, a private key or a token.
+/// Whether a key of this name may hold a password, a private key or a token; where one lies is
+/// none.
 pub(crate) fn is_secret(key: &str) -> bool {
     if key == "http.token_file" {
         return false;
     }
     // A variable has underscores for dots, and so may a key by mistake.
     let key = key.to_ascii_lowercase().replace('_', ".");
-    ["password", "secret", "key", "token", "jaas", "oauthbearer.config", "pem"]
-        .iter()
-        .any(|word| key.contains(word))
+    !key.ends_with(".location")
+        && ["password", "secret", "key", "token", "jaas", "oauthbearer.config", "pem"]
+            .iter()
+            .any(|word| key.contains(word))
 }
 
 /// The candidate that was most likely meant by `wrong`, if any is near enough to be worth saying.
