@@ -204,7 +204,10 @@ fn is_same<T: PartialEq>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
 }
 
 /// Whether the file can be read as often as one likes: a pipe would be waited for.
-fn regular(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// It is not there, or is no regular file.
+pub fn regular(path: &Path) -> io::Result<()> {
     if fs::metadata(path)?.is_file() {
         return Ok(());
     }

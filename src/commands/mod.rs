@@ -41,6 +41,7 @@ use crate::kafka::admin;
 use crate::kafka::placement::Partitioner;
 use crate::lifecycle::Shutdown;
 use crate::plan::model_faults;
+use crate::reload::regular;
 
 pub use crate::config::Misuse;
 
@@ -189,8 +190,9 @@ fn with_sources<T>(
     })
 }
 
-/// The first bytes of a file.
+/// The first bytes of a file. `run` reads it again with each reload.
 fn read_start(path: &Path, n_bytes_max: usize) -> io::Result<Vec<u8>> {
+    regular(path)?;
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(n_bytes_max as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -272,6 +274,14 @@ mod tests {
             assert_eq!(printed(Ok(()), outcome).unwrap(), outcome);
         }
         assert!(printed(Err(io::Error::from(ErrorKind::StorageFull)), Outcome::Done).is_err());
+    }
+
+    #[test]
+    fn a_setting_comes_from_a_regular_file_only() {
+        // It can be opened; a pipe would be waited for.
+        let sets = ["kafka.client.sasl.password.file=/dev/null".to_owned()];
+        let error = load_config(None, &sets, Purpose::Offline).unwrap_err().to_string();
+        assert!(error.contains("the file cannot be read: no regular file"), "{error}");
     }
 
     #[test]
