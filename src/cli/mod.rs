@@ -7,6 +7,7 @@ mod past;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -286,8 +287,9 @@ pub enum Partitioner {
     Crc32,
 }
 
-/// Where the configuration of a command that needs a cluster comes from.
-#[derive(Clone, Debug, Args)]
+/// Where the configuration of a command that needs a cluster comes from. Its debug output leaves
+/// secrets out.
+#[derive(Clone, Args)]
 pub struct ClusterLayers {
     /// The configuration; `config/lifetide.toml` lists every key with its default
     #[arg(long, value_name = "FILE")]
@@ -295,6 +297,12 @@ pub struct ClusterLayers {
     /// Set one key, stronger than file and environment; may be given again
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub sets: Vec<String>,
+}
+
+impl fmt::Debug for ClusterLayers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterLayers").field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 /// Arguments of `redrive`.

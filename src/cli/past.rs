@@ -1,6 +1,7 @@
 //! The arguments of the commands that read a history of orders: `replay`, `explain`, `fit` and
 //! `import`.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -27,8 +28,8 @@ pub struct HistoryFile {
     pub map: Mapping,
 }
 
-/// The configuration of a command that needs no cluster.
-#[derive(Debug, Args)]
+/// The configuration of a command that needs no cluster. Its debug output leaves secrets out.
+#[derive(Args)]
 pub struct Layers {
     /// The configuration; without one every key has its default
     #[arg(long, value_name = "FILE")]
@@ -36,6 +37,12 @@ pub struct Layers {
     /// Set one key, stronger than file and environment; may be given again
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub sets: Vec<String>,
+}
+
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layers").field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 /// Arguments of `replay`.

@@ -96,3 +96,12 @@ fn a_duration_has_a_unit() {
     }
     assert!(duration("20").is_err());
 }
+
+#[test]
+fn debug_output_has_no_secret() {
+    for command in ["run --config c.toml", "replay --config c.toml --input a"] {
+        let line = format!("lifetide {command} --set kafka.client.sasl.password=hunter2");
+        let shown = format!("{:?}", parse(&line).unwrap());
+        assert!(shown.contains("c.toml") && !shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -25,8 +25,8 @@ pub(super) fn is_table(key: &str) -> bool {
     SECTIONS.contains(&key) || FREE_TABLES.contains(&key)
 }
 
-/// One value with its origin.
-#[derive(Clone, Debug)]
+/// One value with its origin. It may be a secret, so that it has no debug output.
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) value: toml::Value,
     /// The text as it stood in the environment or in `--set`, for keys that take any text.
@@ -35,7 +35,7 @@ pub(super) struct Entry {
 }
 
 /// Flat keys and their values after all layers, and what could not be read at all.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Layers {
     pub(super) entries: BTreeMap<String, Entry>,
     pub(super) faults: Vec<Fault>,

@@ -1,6 +1,7 @@
 //! What a configuration is read from: all of it is passed in. Made by `commands` from the process's
 //! world, and by whoever needs no more than defaults and a few arguments.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -16,8 +17,8 @@ pub enum Purpose {
     Offline,
 }
 
-/// A configuration file that has been read.
-#[derive(Clone, Copy, Debug)]
+/// A configuration file that has been read. Debug output leaves out what may be secret.
+#[derive(Clone, Copy)]
 pub struct File<'a> {
     /// Its name, for messages.
     pub name: &'a str,
@@ -25,8 +26,8 @@ pub struct File<'a> {
     pub text: &'a str,
 }
 
-/// Where values come from, weakest first.
-#[derive(Clone, Debug)]
+/// Where values come from, weakest first. Debug output leaves out what may be secret.
+#[derive(Clone)]
 pub struct Sources<'a> {
     /// The file, if there is one.
     pub file: Option<File<'a>>,
@@ -46,6 +47,23 @@ pub struct Sources<'a> {
     pub model_faults: fn(&ModelChoice, Option<Currency>) -> Vec<String>,
     /// What the configuration is for.
     pub purpose: Purpose,
+}
+
+impl fmt::Debug for File<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Sources<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, host, purpose, .. } = self;
+        f.debug_struct("Sources")
+            .field("file", file)
+            .field("host", host)
+            .field("purpose", purpose)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Sources<'a> {

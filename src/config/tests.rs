@@ -248,6 +248,10 @@ fn the_identity_is_the_host_and_its_port_unless_it_is_given() {
 
 #[test]
 fn secrets_are_never_shown() {
+    let variables = [("LIFETIDE__KAFKA__CLIENT__SASL_PASSWORD", "hunter2")];
+    let sets = ["kafka.client.sasl.password=hunter2".to_owned()];
+    let shown = format!("{:?}", sources("\"sasl.password\" = \"hunter2\"", &variables, &sets));
+    assert!(shown.contains("test.toml") && !shown.contains("hunter2"), "{shown}");
     let file = "[kafka.client]\n\"sasl.password\" = \"hunter2\"\n\"sasl.username\" = \"shop\"\n";
     let shown = format!("{:?}", load_file(file).unwrap());
     assert!(shown.contains("shop") && !shown.contains("hunter2"), "{shown}");
