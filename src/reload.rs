@@ -16,7 +16,7 @@ use tokio::signal::unix::Signal;
 use tracing::{error, info, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::config::{Change, Config, Values};
+use crate::config::{Change, Config, Effect, Loaded};
 use crate::http::{self, Token};
 use crate::lifecycle::Shutdown;
 use crate::logs::Logs;
@@ -29,11 +29,8 @@ use crate::plan;
 const LOOK: Duration = Duration::from_secs(2);
 /// No file that is looked at is larger; of one that is, the beginning counts.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// What is taken and no rule by which customers are judged.
-const NO_RULES: [&str; 4] = ["http.token_file", "log.level", "model.file", "model.pin"];
-
 /// Reads the layers of the configuration again.
-pub type Load = Box<dyn Fn() -> Result<(Config, Values)> + Send>;
+pub type Load = Box<dyn Fn() -> Result<Loaded> + Send>;
 
 /// What runs, and what it can be told.
 pub struct Reloader {
@@ -42,9 +39,7 @@ pub struct Reloader {
     /// Where the first layer lies.
     pub file: PathBuf,
     /// What runs.
-    pub config: Config,
-    /// … key by key.
-    pub values: Values,
+    pub running: Loaded,
     /// The rules and the model to go on with.
     pub models: Arc<Models>,
     /// Who may see customers.
@@ -97,7 +92,7 @@ impl Reloader {
     }
 
     fn files(&self) -> impl Iterator<Item = &Path> {
-        let Config { http, model, .. } = &self.config;
+        let Config { http, model, .. } = &self.running.config;
         let others = [http.token_file.as_deref(), model.file.as_deref()];
         others.into_iter().flatten().chain([&*self.file])
     }
@@ -130,14 +125,18 @@ impl Reloader {
         };
         let is_read_once = |path: &Path, error| format!("`{}`: {error}", path.display());
         regular(&self.file).map_err(|error| vec![is_read_once(&self.file, error)])?;
-        let (new, new_values) = (self.load)().map_err(of_error)?;
-        let mut values = self.values.clone();
-        let (config, changes, left) = self.config.take(&mut values, &new, &new_values);
-        let (plan, access) = self.check(&config, &changes)?;
+        let new = (self.load)().map_err(of_error)?;
+        let (merged, changes) = self.running.take(&new).map_err(|error| of_error(error.into()))?;
+        let config = &merged.config;
+        let (plan, access) = self.check(config, &changes)?;
 
-        let mut taken: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        let is_new = |key: &str| changes.iter().any(|change| change.key == key);
-        if self.access.replace(&access) && !is_new("http.token_file") {
+        let is_new = |effect| changes.iter().any(|change| change.effect == Some(effect));
+        let named = |is_taken: bool| -> Vec<String> {
+            let those = changes.iter().filter(|change| change.effect.is_some() == is_taken);
+            those.map(ToString::to_string).collect()
+        };
+        let (mut taken, left) = (named(true), named(false));
+        if self.access.replace(&access) && !is_new(Effect::Access) {
             taken.push("the token".to_owned());
         }
         let former = self.models.wanted().model;
@@ -145,12 +144,11 @@ impl Reloader {
             taken.push(format!("the model `{}`", plan.model_label()));
         }
         self.models.change(plan, config.model.pin.clone());
-        if !self.logs.follow(config.log.level.as_deref()) && is_new("log.level") {
+        if !self.logs.follow(config.log.level.as_deref()) && is_new(Effect::Log) {
             taken.push("`--log` or `RUST_LOG` is stronger".to_owned());
         }
-        (self.config, self.values) = (config, values);
+        self.running = merged;
         if !left.is_empty() {
-            let left: Vec<String> = left.iter().map(ToString::to_string).collect();
             warn!(keys = left.join(", "), "changed keys wait for a restart");
         }
         Ok(taken)
@@ -178,12 +176,12 @@ impl Reloader {
         let access = token.and_then(|token| http::guard(config.http.listen, token));
         let access = access.map_err(|error| or_fault(error.to_string())).ok();
         let running = self.models.wanted();
-        let rules = if changes.iter().all(|change| NO_RULES.contains(&&*change.key)) {
-            Some(Arc::clone(&running.rules))
-        } else {
+        let rules = if changes.iter().any(|change| change.effect == Some(Effect::Rules)) {
             let skew_ms = running.rules.intake.future_skew_max_ms;
             let rules = plan::rules(config, skew_ms);
             rules.map(Arc::new).map_err(|error| or_fault(error.to_string())).ok()
+        } else {
+            Some(Arc::clone(&running.rules))
         };
         let model = plan::configured_model(config).map_err(|error| or_fault(error.0)).ok();
         self.models.check_pin(config.model.pin.as_deref()).map_err(or_fault).ok();

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::{Outcome, printed, with_sources};
+use super::{Outcome, load_layers, printed};
 use crate::cli::{Format, ShowConfig};
 use crate::config::Purpose;
 use crate::config::effective::{Setting, origin_word, settings, to_toml};
@@ -26,8 +26,7 @@ struct Row<'a> {
 pub fn execute(arguments: &ShowConfig) -> Result<Outcome> {
     let layers = &arguments.layers;
     let config = layers.config.as_deref();
-    let settings =
-        with_sources(config, &layers.sets, Purpose::Offline, |sources| Ok(settings(sources)?))?;
+    let settings = settings(&load_layers(config, &layers.sets, Purpose::Offline)?);
     let text = match arguments.format {
         Format::Text => to_toml(&settings),
         Format::Json => {
@@ -40,6 +39,5 @@ pub fn execute(arguments: &ShowConfig) -> Result<Outcome> {
 }
 
 fn row(setting: &Setting) -> Row<'_> {
-    let Setting { table, name, value, origin, .. } = setting;
-    Row { key: format!("{table}.{name}"), value, origin: origin_word(origin) }
+    Row { key: setting.key(), value: &setting.value, origin: origin_word(&setting.origin) }
 }

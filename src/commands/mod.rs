@@ -36,7 +36,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tracing::{Level, enabled, error};
 
 use crate::cli;
-use crate::config::{Config, ConfigFaults, File, NEAR_PREFIX, Purpose, Sources, Values};
+use crate::config::{Config, ConfigFaults, File, Loaded, NEAR_PREFIX, Purpose, Sources};
 use crate::kafka::admin;
 use crate::kafka::placement::Partitioner;
 use crate::lifecycle::Shutdown;
@@ -139,25 +139,11 @@ fn progress(length: u64, template: &str) -> ProgressBar {
 /// # Errors
 /// [`ConfigFaults`] with all that is wrong, or [`Misuse`] where a layer cannot be read at all.
 pub fn load_config(path: Option<&Path>, sets: &[String], purpose: Purpose) -> Result<Config> {
-    load_with_values(path, sets, purpose).map(|(config, _)| config)
+    load_layers(path, sets, purpose).map(|loaded| loaded.config)
 }
 
-/// [`load_config`], with what tells one configuration from another.
-fn load_with_values(
-    path: Option<&Path>,
-    sets: &[String],
-    purpose: Purpose,
-) -> Result<(Config, Values)> {
-    with_sources(path, sets, purpose, |sources| Ok(crate::config::load_with_values(sources)?))
-}
-
-/// Reads the layers of the configuration from this process's world, for `use_them`.
-fn with_sources<T>(
-    path: Option<&Path>,
-    sets: &[String],
-    purpose: Purpose,
-    use_them: impl FnOnce(&Sources<'_>) -> Result<T>,
-) -> Result<T> {
+/// [`load_config`], with what each key was given.
+fn load_layers(path: Option<&Path>, sets: &[String], purpose: Purpose) -> Result<Loaded> {
     let unreadable =
         |name: &str, why: &str| Misuse(format!("the configuration `{name}` cannot be read: {why}"));
     let file = match path {
@@ -178,7 +164,7 @@ fn with_sources<T>(
         }
     }
     let host = host_name();
-    use_them(&Sources {
+    let loaded = Loaded::from_sources(&Sources {
         file: file.as_ref().map(|(name, text)| File { name, text }),
         environment,
         sets,
@@ -187,7 +173,8 @@ fn with_sources<T>(
         read_file: read_start,
         model_faults,
         purpose,
-    })
+    });
+    Ok(loaded?)
 }
 
 /// The first bytes of a file. `run` reads it again with each reload.

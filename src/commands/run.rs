@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{GRACE, Outcome, load_with_values};
+use super::{GRACE, Outcome, load_layers};
 use crate::cli;
 use crate::config::Purpose;
 use crate::engine::rebuild::OnLoss;
@@ -30,11 +30,12 @@ pub fn execute(arguments: &cli::Run, logs: &Logs) -> Result<Outcome> {
         let hangups = signal(SignalKind::hangup()).context("signals cannot be heard")?;
         let cli::ClusterLayers { config: file, sets } = arguments.layers.clone();
         let path = file.clone();
-        let load = move || load_with_values(Some(&path), &sets, Purpose::Cluster);
-        let (config, values) = load()?;
+        let load = move || load_layers(Some(&path), &sets, Purpose::Cluster);
+        let running = load()?;
+        let config = &running.config;
         logs.follow(config.log.level.as_deref());
         let skew_ms = i64::from(config.processing.future_skew_max_s) * 1000;
-        let plan = Plan::new(&config, Some(skew_ms))?;
+        let plan = Plan::new(config, Some(skew_ms))?;
         let shutdown = Shutdown::new();
         tokio::spawn(shutdown.on_signals(GRACE).context("signals cannot be heard")?);
         let listen = config.http.listen;
@@ -43,7 +44,7 @@ pub fn execute(arguments: &cli::Run, logs: &Logs) -> Result<Outcome> {
         let listener = http::bind(listen).await?;
         let (models, access) = service.changeable();
         let (load, logs) = (Box::new(load), logs.clone());
-        let reloader = Reloader { load, file, config, values, models, access, logs };
+        let reloader = Reloader { load, file, running, models, access, logs };
         let reloading = tokio::spawn(reloader.run(hangups, shutdown.clone()));
         let outcome = service.run(listener).await;
         shutdown.request();

@@ -1,6 +1,6 @@
 //! The configuration in effect: every key of the reference with its value and where that came from,
 //! as TOML that gives the same configuration when it is loaded. Shows no secret. Called by
-//! `lifetide config` and `lifetide init`.
+//! `lifetide config`, and by `changes` for what tells two configurations apart.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::client::set_by_file;
 use super::faults::{MASK, is_secret};
 use super::layers::{Entry, FREE_TABLES};
-use super::{Config, ConfigFaults, Origin, Sources, read_all};
+use super::{Config, Loaded, Origin};
 
 /// Every key with its default: the order in which they are shown, and the kinds of their values.
 const REFERENCE: &str = include_str!("../../config/lifetide.toml");
@@ -28,19 +28,22 @@ pub struct Setting {
     pub held_back: Option<&'static str>,
 }
 
-/// Reads the layers, and gives every key in the reference's order.
-///
-/// # Errors
-/// All that is wrong, at once.
-pub fn settings(sources: &Sources<'_>) -> Result<Vec<Setting>, ConfigFaults> {
-    let (config, _, entries) = read_all(sources)?;
+impl Setting {
+    /// The key with its section.
+    pub fn key(&self) -> String {
+        format!("{}.{}", self.table, self.name)
+    }
+}
+
+/// Every key in the reference's order.
+pub fn settings(Loaded { config, entries }: &Loaded) -> Vec<Setting> {
     let mut settings = Vec::new();
     let mut table = "";
     for line in REFERENCE.lines() {
         if let Some(header) = line.strip_prefix('[') {
             table = header.trim_end_matches(']');
             if FREE_TABLES.contains(&table) {
-                settings.extend(names_in(table, &entries));
+                settings.extend(names_in(table, entries));
             }
         } else if let Some((name, default)) = line.split_once(" = ")
             && !line.starts_with('#')
@@ -49,11 +52,11 @@ pub fn settings(sources: &Sources<'_>) -> Result<Vec<Setting>, ConfigFaults> {
                 FREE_TABLES.contains(&table) && settings.iter().any(|it| is_given(it, table));
             if !is_replaced {
                 let entry = entries.get(&format!("{table}.{name}"));
-                settings.push(setting((table, name), default, entry, &config));
+                settings.push(setting((table, name), default, entry, config));
             }
         }
     }
-    Ok(settings)
+    settings
 }
 
 /// Whether the table has a value from any layer, and so none of its defaults.
@@ -148,7 +151,7 @@ pub fn origin_word(origin: &Origin) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::super::tests::sources;
@@ -156,7 +159,7 @@ mod tests {
     use super::*;
 
     /// A value that is no default for every key, and names of the user's own.
-    const CHANGED: [(&str, &str); 52] = [
+    pub(in super::super) const CHANGED: [(&str, &str); 55] = [
         ("kafka.brokers", "a:1,b:2"),
         ("kafka.group_id", "1e5"),
         ("kafka.instance_id", "i-1"),
@@ -207,6 +210,9 @@ mod tests {
         ("churn.prior_weeks", "9.5"),
         ("churn.false_alarms_per_customer_year", "0.5"),
         ("churn.usage_false_alarms_per_customer_year", "0.75"),
+        ("http.listen", "127.0.0.1:80"),
+        ("http.token_file", "/t"),
+        ("http.advertise", "a:80"),
         ("log.level", "warn,lifetide=debug"),
         ("segments.tiers", "{ \"a.b\" = 0, gold = \"100\" }"),
     ];
@@ -220,16 +226,12 @@ mod tests {
     fn shown(text: &str, sets: &[String]) -> Vec<Setting> {
         let mut sources = sources(text, &[], sets);
         sources.file = Some(File { name: "my\n.toml", text });
-        settings(&sources).unwrap()
+        settings(&Loaded::from_sources(&sources).unwrap())
     }
 
     #[test]
     fn every_key_comes_back_with_its_value() {
-        let mut sets: Vec<String> =
-            CHANGED.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        sets.push("http.listen=127.0.0.1:80".to_owned());
-        sets.push("http.token_file=/t".to_owned());
-        sets.push("http.advertise=a:80".to_owned());
+        let sets = CHANGED.map(|(key, value)| format!("{key}={value}"));
         let settings = shown("", &sets);
         for setting in &settings {
             assert_eq!(setting.origin, Origin::Set, "`{}` keeps its default", setting.name);
@@ -259,7 +261,8 @@ mod tests {
         let file = "[kafka]\nbrokers = \"a:1\"\n[http]\nlisten = \"127.0.0.1:1\"\n";
         let variables = [("LIFETIDE__HTTP__LISTEN", "127.0.0.1:2")];
         let sets = ["model.fit_every_days=9".to_owned()];
-        let text = to_toml(&settings(&sources(file, &variables, &sets)).unwrap());
+        let loaded = Loaded::from_sources(&sources(file, &variables, &sets)).unwrap();
+        let text = to_toml(&settings(&loaded));
         for line in [
             "brokers = \"a:1\"  # file test.toml",
             "listen = \"127.0.0.1:2\"  # environment LIFETIDE__HTTP__LISTEN",

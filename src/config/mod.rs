@@ -44,7 +44,7 @@ use crate::churn::Tier;
 use crate::money::{Currency, Rates};
 use crate::record::marker::Ground;
 
-pub use changes::{Change, Values};
+pub use changes::{Change, Effect};
 pub use client::{COMMON_SETTINGS, SETTING_FILE_BYTES_MAX};
 pub use faults::{ConfigFaults, Fault, Misuse, Origin};
 pub(crate) use faults::{edit_distance, is_secret, nearest_word};
@@ -275,46 +275,56 @@ impl Config {
     }
 }
 
+/// A configuration, and what each key was given. Debug output leaves out what may be secret.
+#[derive(Clone)]
+pub struct Loaded {
+    /// The whole.
+    pub config: Config,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
 /// Reads the layers and checks every rule.
 ///
 /// # Errors
 /// All that is wrong, at once.
 pub fn load(sources: &Sources<'_>) -> Result<Config, ConfigFaults> {
-    load_with_values(sources).map(|(config, _)| config)
+    Loaded::from_sources(sources).map(|loaded| loaded.config)
 }
 
-/// [`load`], with what tells one configuration from another.
-///
-/// # Errors
-/// All that is wrong, at once.
-pub fn load_with_values(sources: &Sources<'_>) -> Result<(Config, Values), ConfigFaults> {
-    read_all(sources).map(|(config, values, _)| (config, values))
-}
-
-type Read = (Config, Values, BTreeMap<String, Entry>);
-
-fn read_all(sources: &Sources<'_>) -> Result<Read, ConfigFaults> {
-    let layers = Layers::from_sources(sources);
-    if layers.is_broken {
-        return Err(ConfigFaults(layers.faults));
+impl Loaded {
+    /// [`load`], with what tells one configuration from another.
+    ///
+    /// # Errors
+    /// All that is wrong, at once.
+    pub fn from_sources(sources: &Sources<'_>) -> Result<Self, ConfigFaults> {
+        let layers = Layers::from_sources(sources);
+        if layers.is_broken {
+            return Err(ConfigFaults(layers.faults));
+        }
+        let (config, reader) = interpret(layers, sources);
+        let (mut faults, entries) = reader.finish();
+        if faults.is_empty() {
+            return Ok(Self { config, entries });
+        }
+        if let (Some(file), Some(entry)) = (&config.model.file, entries.get("model.file")) {
+            let has_fault = |key: &str| faults.iter().any(|fault| fault.key == key);
+            let has_currency = !has_fault("processing.currency");
+            let currency = has_currency.then_some(config.processing.currency);
+            let name = file.display().to_string();
+            faults.extend(
+                (sources.model_faults)(&config.model, currency)
+                    .into_iter()
+                    .map(|remedy| Fault::new("model.file", &name, entry.origin.clone(), remedy)),
+            );
+        }
+        Err(ConfigFaults(faults))
     }
-    let (config, mut reader) = interpret(layers, sources);
-    let values = reader.take_values();
-    let (mut faults, entries) = reader.finish();
-    if faults.is_empty() {
-        return Ok((config, values, entries));
-    }
-    if let (Some(file), Some(entry)) = (&config.model.file, entries.get("model.file")) {
-        let has_fault = |key: &str| faults.iter().any(|fault| fault.key == key);
-        let currency = (!has_fault("processing.currency")).then_some(config.processing.currency);
-        let name = file.display().to_string();
-        faults.extend(
-            (sources.model_faults)(&config.model, currency)
-                .into_iter()
-                .map(|remedy| Fault::new("model.file", &name, entry.origin.clone(), remedy)),
-        );
-    }
-    Err(ConfigFaults(faults))
 }
 
 fn interpret(layers: Layers, sources: &Sources<'_>) -> (Config, Reader) {

@@ -2,11 +2,10 @@
 //! kept. Knows kinds of values, not what the keys mean. Called by `config::sections`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{Debug, Display};
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::changes::Values;
 use super::faults::{Fault, Origin};
 use super::layers::{Entry, FREE_TABLES, Layers, is_table, variable_meant};
 use super::unknown;
@@ -16,41 +15,33 @@ pub(super) struct Reader {
     entries: BTreeMap<String, Entry>,
     known: BTreeSet<&'static str>,
     faults: Vec<Fault>,
-    values: Values,
 }
 
 impl Reader {
     pub(super) fn new(layers: Layers) -> Self {
-        Self {
-            entries: layers.entries,
-            known: BTreeSet::new(),
-            faults: layers.faults,
-            values: Values::default(),
-        }
+        Self { entries: layers.entries, known: BTreeSet::new(), faults: layers.faults }
     }
 
     /// The key's value as `read` understands it; the default where it is absent or wrong.
-    pub(super) fn take<T: Debug>(
+    pub(super) fn take<T>(
         &mut self,
         key: &'static str,
         default: T,
         read: impl FnOnce(&Entry) -> Result<T, String>,
     ) -> T {
         self.known.insert(key);
-        let value = match self.entries.get(key).map(read) {
+        match self.entries.get(key).map(read) {
             None => default,
             Some(Ok(value)) => value,
             Some(Err(remedy)) => {
                 self.fault(key, "", remedy);
                 default
             }
-        };
-        self.values.note(key, &value, self.entries.get(key).map(Entry::text));
-        value
+        }
     }
 
     /// The entries of a free table by name, each as `read` understands it; wrong ones are left out.
-    pub(super) fn table<T: Debug>(
+    pub(super) fn table<T>(
         &mut self,
         table: &'static str,
         mut read: impl FnMut(&str, &Entry) -> Result<T, String>,
@@ -61,10 +52,7 @@ impl Reader {
         for (key, entry) in &self.entries {
             let Some(name) = key.strip_prefix(&inside) else { continue };
             match read(name, entry) {
-                Ok(value) => {
-                    self.values.note(key, &value, Some(entry.text()));
-                    values.push((name.to_owned(), value));
-                }
+                Ok(value) => values.push((name.to_owned(), value)),
                 Err(remedy) => {
                     self.faults.push(Fault::new(key, &entry.text(), entry.origin.clone(), remedy));
                 }
@@ -96,11 +84,6 @@ impl Reader {
     /// Whether a fault has been noted inside the table.
     pub(super) fn has_fault_in(&self, table: &str) -> bool {
         self.faults.iter().any(|fault| fault.key.starts_with(table))
-    }
-
-    /// The values that were read.
-    pub(super) fn take_values(&mut self) -> Values {
-        std::mem::take(&mut self.values)
     }
 
     /// All faults, those of keys that nobody asked for included, and the values by key.
