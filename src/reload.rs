@@ -3,18 +3,16 @@
 //! of it is taken or, where anything is wrong, nothing. Rules and model change as `models` and the
 //! engine see to it, which is as a restart would. Run by `commands::run` beside the service.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+mod watched;
+
 use std::mem;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio::signal::unix::Signal;
 use tracing::{error, info, warn};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::{Change, Config, Effect, Loaded};
 use crate::http::{self, Token};
@@ -23,12 +21,12 @@ use crate::logs::Logs;
 use crate::models::Models;
 use crate::pipeline::Plan;
 use crate::plan;
+pub use watched::{Watched, regular};
 
 /// How often the files are looked at. What has changed is taken once it looks the same twice, so
 /// that nobody's half-written file is.
 const LOOK: Duration = Duration::from_secs(2);
-/// No file that is looked at is larger; of one that is, the beginning counts.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+
 /// Reads the layers of the configuration again.
 pub type Load = Box<dyn Fn() -> Result<Loaded> + Send>;
 
@@ -36,8 +34,8 @@ pub type Load = Box<dyn Fn() -> Result<Loaded> + Send>;
 pub struct Reloader {
     /// Reads the configuration.
     pub load: Load,
-    /// Where the first layer lies.
-    pub file: PathBuf,
+    /// The files that it names, as they were before they were read.
+    pub watched: Watched,
     /// What runs.
     pub running: Loaded,
     /// The rules and the model to go on with.
@@ -48,20 +46,16 @@ pub struct Reloader {
     pub logs: Logs,
 }
 
-/// The content of files by their paths; absent where there is none.
-type Contents = BTreeMap<PathBuf, Option<u64>>;
-
 impl std::fmt::Debug for Reloader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reloader").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Reloader").field("watched", &self.watched).finish_non_exhaustive()
     }
 }
 
 impl Reloader {
     /// Works until shutdown.
     pub async fn run(mut self, mut hangups: Signal, shutdown: Shutdown) {
-        let mut taken = self.contents();
-        let mut glimpsed = taken.clone();
+        let mut glimpsed = self.watched.clone();
         let requested = shutdown.requested();
         tokio::pin!(requested);
         loop {
@@ -71,40 +65,20 @@ impl Reloader {
                 () = tokio::time::sleep(LOOK) => false,
             };
             let work = move || {
-                let contents = self.contents();
-                let is_settled = mem::replace(&mut glimpsed, contents.clone()) == contents;
-                if is_asked || (is_settled && contents != taken) {
+                let seen = self.watched.look();
+                let is_settled = mem::replace(&mut glimpsed, seen.clone()) == seen;
+                if is_asked || (is_settled && seen != self.watched) {
+                    self.watched = seen;
                     self.reload();
-                    taken = self.contents();
-                    // What has changed since the look has not been taken for sure.
-                    for (path, content) in contents {
-                        taken.entry(path).and_modify(|it| *it = content);
-                    }
                 }
-                (self, taken, glimpsed)
+                (self, glimpsed)
             };
             let Ok(done) = tokio::task::spawn_blocking(work).await else {
                 error!("what reloads the configuration met a defect and has stopped");
                 return;
             };
-            (self, taken, glimpsed) = done;
+            (self, glimpsed) = done;
         }
-    }
-
-    fn files(&self) -> impl Iterator<Item = &Path> {
-        let Config { http, model, .. } = &self.running.config;
-        let others = [http.token_file.as_deref(), model.file.as_deref()];
-        others.into_iter().flatten().chain([&*self.file])
-    }
-
-    fn contents(&self) -> Contents {
-        let content = |path: &Path| {
-            let mut bytes = Vec::new();
-            let read = regular(path)
-                .and_then(|()| File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
-            (path.to_owned(), read.ok().map(|_| xxh3_64(&bytes)))
-        };
-        self.files().map(content).collect()
     }
 
     /// Takes what can be taken and says so in a line; or nothing, and says why.
@@ -124,10 +98,13 @@ impl Reloader {
             format!("{error:#}").lines().map(str::to_owned).collect()
         };
         let is_read_once = |path: &Path, error| format!("`{}`: {error}", path.display());
-        regular(&self.file).map_err(|error| vec![is_read_once(&self.file, error)])?;
+        let file = self.watched.file();
+        regular(file).map_err(|error| vec![is_read_once(file, error)])?;
         let new = (self.load)().map_err(of_error)?;
         let (merged, changes) = self.running.take(&new).map_err(|error| of_error(error.into()))?;
         let config = &merged.config;
+        // Also where it is refused: what it names may be mended in its place.
+        self.watched.follow(config);
         let (plan, access) = self.check(config, &changes)?;
 
         let is_new = |effect| changes.iter().any(|change| change.effect == Some(effect));
@@ -199,15 +176,4 @@ impl Reloader {
 
 fn is_same<T: PartialEq>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
     one.map(AsRef::as_ref) == other.map(AsRef::as_ref)
-}
-
-/// Whether the file can be read as often as one likes: a pipe would be waited for.
-///
-/// # Errors
-/// It is not there, or is no regular file.
-pub fn regular(path: &Path) -> io::Result<()> {
-    if fs::metadata(path)?.is_file() {
-        return Ok(());
-    }
-    Err(io::Error::other("no regular file, so that it cannot be read again"))
 }

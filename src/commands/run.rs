@@ -12,7 +12,7 @@ use crate::http;
 use crate::lifecycle::Shutdown;
 use crate::logs::Logs;
 use crate::plan::Plan;
-use crate::reload::Reloader;
+use crate::reload::{Reloader, Watched};
 use crate::service::Service;
 
 /// Runs the processor.
@@ -29,10 +29,12 @@ pub fn execute(arguments: &cli::Run, logs: &Logs) -> Result<Outcome> {
         // Before all else: from here on it ends nothing.
         let hangups = signal(SignalKind::hangup()).context("signals cannot be heard")?;
         let cli::ClusterLayers { config: file, sets } = arguments.layers.clone();
-        let path = file.clone();
-        let load = move || load_layers(Some(&path), &sets, Purpose::Cluster);
+        // Before each is read, so that what changes from here on is taken, however long a start is.
+        let mut watched = Watched::new(&file);
+        let load = move || load_layers(Some(&file), &sets, Purpose::Cluster);
         let running = load()?;
         let config = &running.config;
+        watched.follow(config);
         logs.follow(config.log.level.as_deref());
         let skew_ms = i64::from(config.processing.future_skew_max_s) * 1000;
         let plan = Plan::new(config, Some(skew_ms))?;
@@ -44,7 +46,7 @@ pub fn execute(arguments: &cli::Run, logs: &Logs) -> Result<Outcome> {
         let listener = http::bind(listen).await?;
         let (models, access) = service.changeable();
         let (load, logs) = (Box::new(load), logs.clone());
-        let reloader = Reloader { load, file, running, models, access, logs };
+        let reloader = Reloader { load, watched, running, models, access, logs };
         let reloading = tokio::spawn(reloader.run(hangups, shutdown.clone()));
         let outcome = service.run(listener).await;
         shutdown.request();
