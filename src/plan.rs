@@ -74,14 +74,17 @@ pub fn read_model_file(path: &Path) -> Result<ModelFile, Misuse> {
     }
 }
 
-/// Reads a model file and checks it against the configuration.
+/// Reads a model file for amounts in this currency, and for who wants this model only.
 ///
 /// # Errors
 /// All that is wrong with the file, each with the remedy.
-pub fn read_model(path: &Path, config: &Config) -> Result<Arc<Model>, Misuse> {
-    judge(&read(path)?, Some(config.processing.currency), None)
-        .map(Arc::new)
-        .map_err(|faults| refused(path, &faults))
+pub fn read_model(
+    path: &Path,
+    currency: Currency,
+    pin: Option<&str>,
+) -> Result<Arc<Model>, Misuse> {
+    let model = judge(&read(path)?, Some(currency), pin);
+    model.map(Arc::new).map_err(|faults| refused(path, &faults))
 }
 
 /// The model that `model.file` names, if it names one.
@@ -89,10 +92,9 @@ pub fn read_model(path: &Path, config: &Config) -> Result<Arc<Model>, Misuse> {
 /// # Errors
 /// All that is wrong with the file, or that `model.pin` wants another one.
 pub fn configured_model(config: &Config) -> Result<Option<Arc<Model>>, Misuse> {
-    let Some(path) = config.model.file.as_deref() else { return Ok(None) };
-    judge(&read(path)?, Some(config.processing.currency), config.model.pin.as_deref())
-        .map(|model| Some(Arc::new(model)))
-        .map_err(|faults| refused(path, &faults))
+    let ModelChoice { file, pin, .. } = &config.model;
+    let read = |path| read_model(path, config.processing.currency, pin.as_deref());
+    file.as_deref().map(read).transpose()
 }
 
 /// All that is wrong with the configured model's file, for who tells it beside other faults.

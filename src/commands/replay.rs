@@ -39,7 +39,7 @@ pub fn execute(arguments: &cli::Replay) -> Result<Outcome> {
         load_config(arguments.layers.config.as_deref(), &arguments.layers.sets, Purpose::Offline)?;
     let mut plan = Plan::new(&config, None)?;
     if let Some(path) = &arguments.model {
-        plan.model = Some(read_model(path, &config)?);
+        plan.model = Some(read_model(path, config.processing.currency, None)?);
     }
     let mut pipeline = plan.pipeline();
     let until = arguments.until.map(Day::from_date);
