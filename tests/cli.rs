@@ -48,8 +48,8 @@ fn a_bad_configuration_is_64_with_every_fault_on_its_own_line() {
     let text = String::from_utf8(output.stderr).expect("messages are UTF-8");
     assert_eq!(
         text,
-        "error: `processing.workers` is `0` (from `--set`): must be a whole number from `1` to \
-         `64`\nerror: `kafka.broker` is `a:1` (from `--set`): no such key; did you mean \
+        "error: `processing.workers` is `0` (--set): must be a whole number from `1` to \
+         `64`\nerror: `kafka.broker` is `a:1` (--set): no such key; did you mean \
          `kafka.brokers`?\n"
     );
 }
@@ -67,7 +67,10 @@ fn last_words(rules: &str, environment: &[(&str, &str)]) -> String {
 fn what_ends_a_run_is_said_whatever_is_logged() {
     for rules in ["off", "lifetide::http=debug"] {
         let text = last_words(rules, &[]);
-        assert!(text.starts_with("error: the model file `/no/such.toml` cannot"), "{rules}: {text}");
+        assert!(
+            text.starts_with("error: the model file `/no/such.toml` cannot"),
+            "{rules}: {text}"
+        );
     }
     for rules in ["error", "off,lifetide::commands=error"] {
         let text = last_words(rules, &[]);

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Outcome, load_layers, printed};
 use crate::cli::{Format, ShowConfig};
 use crate::config::Purpose;
-use crate::config::effective::{Setting, origin_word, settings, to_toml};
+use crate::config::effective::{Setting, settings, to_toml};
 
 /// One key for programs.
 #[derive(Serialize)]
@@ -39,5 +39,5 @@ pub fn execute(arguments: &ShowConfig) -> Result<Outcome> {
 }
 
 fn row(setting: &Setting) -> Row<'_> {
-    Row { key: setting.key(), value: &setting.value, origin: origin_word(&setting.origin) }
+    Row { key: setting.key(), value: &setting.value, origin: setting.origin.to_string() }
 }

@@ -285,7 +285,7 @@ mod tests {
         assert!(load_config(Some(&path), &sets, Purpose::Cluster).is_ok());
         let sets = ["kafka.client.linger.msec=5".to_owned()];
         let error = load_config(Some(&path), &sets, Purpose::Cluster).unwrap_err().to_string();
-        assert!(error.starts_with("`kafka.client.linger.msec` is `***` (from `--set`)"), "{error}");
+        assert!(error.starts_with("`kafka.client.linger.msec` is `***` (--set)"), "{error}");
         assert!(error.ends_with("did you mean `linger.ms`?"), "{error}");
     }
 

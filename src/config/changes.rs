@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(merged.config.churn.signals_from_ms, Some(1_767_222_000_000));
         let running = read("[http]\nlisten = \"0.0.0.0:80\"\ntoken_file = \"t\"");
         let faults = running.take(&read("")).unwrap_err().to_string();
-        assert!(faults.starts_with("`http.listen` is `0.0.0.0:80` (from `test.toml`)"), "{faults}");
+        assert!(faults.starts_with("`http.listen` is `0.0.0.0:80` (file test.toml)"), "{faults}");
     }
 
     #[test]

@@ -311,7 +311,7 @@ mod tests {
             ("/run/binary", "not UTF-8"),
         ] {
             let fault = load_with("", (VARIABLE, path), "").unwrap_err();
-            let begin = format!("`kafka.client.sasl.password.file` is `{path}` (from the envir");
+            let begin = format!("`kafka.client.sasl.password.file` is `{path}` (environment");
             assert!(fault.starts_with(&begin) && fault.contains(expect), "{fault}");
             assert!(!fault.contains("hhh"), "{fault}");
         }

@@ -129,7 +129,7 @@ fn line(setting: &Setting) -> String {
     } else {
         toml::Value::String(name.clone()).to_string()
     };
-    let mut note = origin_word(origin);
+    let mut note = origin.to_string();
     let mut mark = "";
     if let Some(why) = held_back {
         mark = "# ";
@@ -138,16 +138,6 @@ fn line(setting: &Setting) -> String {
     // A comment ends with its line, and a file may be called anything.
     let note: String = note.chars().map(|it| if it.is_control() { '?' } else { it }).collect();
     format!("{mark}{name} = {value}  # {note}\n")
-}
-
-/// The origin in a word, and its name.
-pub fn origin_word(origin: &Origin) -> String {
-    match origin {
-        Origin::Default => "default".to_owned(),
-        Origin::File(name) => format!("file {name}"),
-        Origin::Environment(variable) => format!("environment {variable}"),
-        Origin::Set => "--set".to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -23,10 +23,10 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Default => f.write_str("the default"),
-            Self::File(name) => write!(f, "from `{name}`"),
-            Self::Environment(variable) => write!(f, "from the environment, `{variable}`"),
-            Self::Set => f.write_str("from `--set`"),
+            Self::Default => f.write_str("default"),
+            Self::File(name) => write!(f, "file {name}"),
+            Self::Environment(variable) => write!(f, "environment {variable}"),
+            Self::Set => f.write_str("--set"),
         }
     }
 }

@@ -132,7 +132,7 @@ fn the_models_faults_stand_beside_those_of_the_configuration() {
     };
     let faults = load(&sources).unwrap_err().to_string();
     let lines: Vec<_> = faults.lines().skip(1).collect();
-    let expect = ["one", "two"].map(|it| format!("`model.file` is `/m.toml` (from `--set`): {it}"));
+    let expect = ["one", "two"].map(|it| format!("`model.file` is `/m.toml` (--set): {it}"));
     assert_eq!(lines, expect);
     sources.sets = &sets[..1];
     assert!(load(&sources).is_ok(), "who reads the model of a right configuration judges it");

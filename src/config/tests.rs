@@ -135,7 +135,7 @@ fn signals_from_is_an_instant_or_a_local_date() {
 #[test]
 fn a_wrong_value_is_named_with_its_rule() {
     check("processing.workers=0", "from `1` to `64`");
-    check("processing.workers=65", "is `65` (from `--set`)");
+    check("processing.workers=65", "is `65` (--set)");
     check("processing.workers=two", "whole number");
     check("processing.workers=4294967298", "whole number");
     check("processing.emit=often", "`commit` or `event`");
@@ -176,8 +176,8 @@ fn tiers_must_begin_at_zero_and_differ() {
     assert_eq!(
         lines,
         [
-            "`segments.tiers.a` is `1` (from `--set`): the lowest tier must begin at 0",
-            "`segments.tiers.b` is `1` (from `--set`): tier `a` begins there too; each needs its \
+            "`segments.tiers.a` is `1` (--set): the lowest tier must begin at 0",
+            "`segments.tiers.b` is `1` (--set): tier `a` begins there too; each needs its \
              own bound",
         ]
     );
@@ -226,13 +226,14 @@ fn all_faults_come_at_once_with_their_origins() {
     let text = load(&sources).unwrap_err().to_string();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 5, "{text}");
-    assert!(lines[0].starts_with(
-        "`http.listen` is `here` (from the environment, `LIFETIDE__HTTP__LISTEN`): must be"
-    ));
-    assert!(lines[1].starts_with("`processing.workers` is `0` (from `test.toml`): must be"));
+    assert!(
+        lines[0]
+            .starts_with("`http.listen` is `here` (environment LIFETIDE__HTTP__LISTEN): must be")
+    );
+    assert!(lines[1].starts_with("`processing.workers` is `0` (file test.toml): must be"));
     assert!(lines[2].starts_with("`kafka.brokers` is not set: name the brokers"));
     assert!(lines[3].starts_with("`kafka.instance_id` is not set: set a name"));
-    assert!(lines[4].starts_with("`kafka.broker` is `x` (from `test.toml`): no such key"));
+    assert!(lines[4].starts_with("`kafka.broker` is `x` (file test.toml): no such key"));
 }
 
 #[test]
@@ -332,7 +333,7 @@ fn what_the_group_tells_of_the_address_is_given_or_is_where_the_process_listens(
 #[test]
 fn a_file_that_is_not_toml_is_named_with_its_line() {
     let text = load_file("[kafka]\nbrokers = \n").unwrap_err().to_string();
-    assert!(text.starts_with("`line` is `2` (from `test.toml`): not TOML"), "{text}");
+    assert!(text.starts_with("`line` is `2` (file test.toml): not TOML"), "{text}");
 }
 
 #[test]

@@ -313,7 +313,7 @@ mod tests {
         note_faults(&error, &mut findings);
         let [workers, broker] = &findings.0[..] else { panic!("{findings:?}") };
         assert_eq!((workers.level, workers.subject), (Level::Fault, "config"));
-        assert_eq!(workers.what, "`processing.workers` is `0` (from `--set`)");
+        assert_eq!(workers.what, "`processing.workers` is `0` (--set)");
         assert!(broker.remedy.contains("did you mean `kafka.brokers`?"));
     }
 }
