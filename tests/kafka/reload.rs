@@ -1,7 +1,12 @@
-//! The configuration, the token and what is logged change under a running processor: by SIGHUP and
-//! by themselves, all of it or nothing. Read with `read_committed`.
+//! The configuration, the token, the model and what is logged change under a running processor: by
+//! SIGHUP and by themselves, all of it or nothing. Read with `read_committed`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,6 +21,7 @@ const DEADLINE: Duration = Duration::from_mins(2);
 const FIRST: &str = "0123456789abcdef0123456789abcdef";
 const SECOND: &str = "fedcba9876543210fedcba9876543210";
 const BROKEN: &str = "short";
+const MODEL: &str = include_str!("../data/models/bg-nbd.toml");
 
 /// What changes in the configuration, and the text of it as the deployment wrote it.
 struct Written<'a> {
@@ -135,5 +141,83 @@ fn limits_token_and_log_level_change_while_it_runs_and_what_is_wrong_changes_not
         other => Err(format!("{other:?}")),
     });
     assert!(!running.log().contains("hunter2"));
+    Instance::stop(running);
+}
+
+/// The model under another version.
+fn model(version: &str) -> String {
+    MODEL.replace("\"cdnow-1997-09-30\"", &format!("\"{version}\""))
+}
+
+/// The models of all scores, each once in a row.
+fn models(deployment: &Deployment) -> Vec<String> {
+    let scores = deployment.topics.read_all(&deployment.topic("scores"));
+    let model = |payload: &[u8]| {
+        let value: Value = serde_json::from_slice(payload).unwrap();
+        value["model"].as_str().unwrap().to_owned()
+    };
+    let mut models: Vec<_> =
+        scores.iter().map(|score| model(score.payload.as_deref().unwrap())).collect();
+    models.dedup();
+    models
+}
+
+#[test]
+fn model_and_pin_change_while_it_runs_also_by_what_changed_while_it_started() {
+    let Some(broker) = Broker::shared() else { return };
+    let deployment = Deployment::of_partitions(&broker.address(), 1);
+    let text = fs::read_to_string(deployment.config()).unwrap();
+    let (text, _) = text.split_once("file = ").unwrap();
+    let written = Written { deployment: &deployment, text: text.to_owned() };
+    let [pipe, one, two] = ["pipe", "one", "two"].map(|name| deployment.write(name, []));
+    let name = |path: &Path| format!("file = '{}'\n", path.display());
+    fs::remove_file(&pipe).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    written.put(&name(&pipe));
+    let mut instance = deployment.instance("remodels", 1);
+    let mut running = instance.start();
+    // It has read its configuration when it opens the model, and starts for as long as that lasts.
+    let (opened, is_opened) = mpsc::channel();
+    let way = pipe.clone();
+    thread::spawn(move || opened.send(File::options().write(true).open(way)));
+    let mut way = is_opened.recv_timeout(DEADLINE).expect("the model to be read").unwrap();
+    fs::write(&one, model("one")).unwrap();
+    written.put(&name(&one));
+    way.write_all(model("pipe").as_bytes()).unwrap();
+    drop(way);
+    running.wait_for_log("\"reloaded\"", 1);
+    process(&deployment, &mut running, event("order.completed", "ana", "2024-01-01"));
+
+    // Another file that is no model, which then becomes one where it lies, and then another.
+    let pinned = name(&two) + "pin = 'bg-nbd/two'\n";
+    written.put(&pinned);
+    running.wait_for_log("failed to reload", 1);
+    fs::write(&two, model("two")).unwrap();
+    running.wait_for_log("\"model\":\"bg-nbd/two\"", 1);
+    process(&deployment, &mut running, event("order.completed", "ana", "2024-01-02"));
+    fs::write(&two, model("three")).unwrap();
+    running.wait_for_log("failed to reload", 2);
+    process(&deployment, &mut running, event("order.completed", "ana", "2024-01-03"));
+    written.put(&name(&two));
+    running.wait_for_log("\"model\":\"bg-nbd/three\"", 1);
+    process(&deployment, &mut running, event("order.completed", "ana", "2024-01-04"));
+
+    let taken = lines(&running, "\"reloaded\"");
+    let taken: Vec<_> = taken.iter().map(|line| line["taken"].as_str().unwrap()).collect();
+    let [pipe, one, two] = [pipe, one, two].map(|path| path.display().to_string());
+    let expect = [
+        format!("`model.file` `{pipe}` -> `{one}`, the model `bg-nbd/one`"),
+        format!(
+            "`model.file` `{one}` -> `{two}`, `model.pin` `` -> `bg-nbd/two`, the model \
+             `bg-nbd/two`"
+        ),
+        "`model.pin` `bg-nbd/two` -> ``, the model `bg-nbd/three`".to_owned(),
+    ];
+    assert_eq!(taken, expect);
+    let faults = lines(&running, "failed to reload");
+    let fault = faults[1]["faults"].as_str().unwrap();
+    assert!(fault.contains("it holds `bg-nbd/three` and `model.pin` is `bg-nbd/two`"), "{fault}");
+    // The first event may have come before the partition had changed over.
+    assert_eq!(models(&deployment)[1..], ["bg-nbd/two", "bg-nbd/three"]);
     Instance::stop(running);
 }
