@@ -264,10 +264,10 @@ impl Config {
     /// What state is made on, over an input of `n_partitions`.
     pub fn ground(&self, n_partitions: i32) -> Ground {
         let Self { kafka, processing, .. } = self;
-        let time_zone = processing.time_zone.iana_name();
         Ground {
             currency: processing.currency,
-            time_zone: time_zone.expect("it was read by its name").to_owned(),
+            // It is read by this name.
+            time_zone: processing.time_zone.iana_name().unwrap_or_default().to_owned(),
             n_partitions,
             input_topic: kafka.input_topic.clone(),
             group_id: kafka.group_id.clone(),

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::BaseConsumer;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::clients::Quiet;
 use super::group::{self, Member};
@@ -80,7 +80,11 @@ impl Cover {
             return false;
         }
         self.n_gaps_in_a_row = 0;
-        repairer.as_ref() == Some(&self.name)
+        let is_own = repairer.as_ref() == Some(&self.name);
+        if is_own {
+            warn!("the group left partitions to nobody; joining anew, so that it shares out anew");
+        }
+        is_own
     }
 
     /// Whether the group took over what an earlier run of this member had told: a static member

@@ -12,7 +12,7 @@ use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
 use super::clients;
-use super::refusal::{Use, missing_right};
+use super::refusal::{Refusal, Use, missing_right};
 use super::span::Spans;
 use super::topics;
 use crate::config::Kafka;
@@ -129,7 +129,7 @@ impl Feed {
         let (topic, code) = (&self.topic, error.rdkafka_error_code());
         let right = code.and_then(|it| missing_right(it, &self.group_id, (topic, Use::Write)));
         let other = || format!("a record to `{topic}` did not arrive: {error}");
-        Err(right.map_or_else(other, |refusal| refusal.sentence()))
+        Err(right.map_or_else(other, Refusal::sentence))
     }
 }
 

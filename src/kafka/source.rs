@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::callbacks::Callbacks;
 use super::clients;
@@ -35,6 +35,8 @@ const SEEK: Duration = Duration::from_secs(10);
 const SEEK_AGAIN: Duration = Duration::from_millis(20);
 /// How long leaving the group may take: a revoke, which has a budget of its own, and some polls.
 const LEAVE_MS: u64 = 10_000;
+/// How long librdkafka may take to leave once it owns nothing: it tells nobody when it has.
+const LEFT_MS: u64 = 500;
 /// How often partitions that are read to their end hear of the time.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -297,10 +299,13 @@ impl Source {
     }
 
     /// Leaves the group and joins it again: what this lane owns is revoked as ever, and the group
-    /// shares out anew.
+    /// shares out anew. Whoever subscribes again before librdkafka has left stays the member it was.
     fn rejoin(&self) -> Result<(), Gone> {
-        warn!("the group left partitions to nobody; rejoining, so that it shares out anew");
-        self.consumer.unsubscribe();
+        self.leave();
+        let deadline = Deadline::after(LEFT_MS);
+        while !deadline.is_over() {
+            self.consumer.poll(POLL);
+        }
         match self.consumer.subscribe(&[&self.topic]) {
             Ok(()) => Ok(()),
             Err(error) => {
