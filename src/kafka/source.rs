@@ -299,7 +299,7 @@ impl Source {
     }
 
     /// Leaves the group and joins it again: what this lane owns is revoked as ever, and the group
-    /// shares out anew. Whoever subscribes again before librdkafka has left stays the member it was.
+    /// shares out anew. Who subscribes again before librdkafka has left stays the member it was.
     fn rejoin(&self) -> Result<(), Gone> {
         self.leave();
         let deadline = Deadline::after(LEFT_MS);
