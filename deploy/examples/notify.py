@@ -17,8 +17,8 @@ kafka.properties, of this user alone:
 These are librdkafka's settings, a `name=value` a line. The user may read the topic and use the
 group `lifetide-notify` (or `group.id`), which `--print` leaves as it is. Mail goes by STARTTLS and,
 with SMTP_USER, a login; the webhook takes `{"text": …}` (Slack, Mattermost, Google Chat). Secrets
-are in files, of this user alone: SMTP_PASSWORD_FILE, CHAT_WEBHOOK_FILE. SIGNALS_TOPIC, MAIL_FROM
-and SMTP_PORT (587) have defaults.
+are in files, of this user alone: SMTP_PASSWORD_FILE, CHAT_WEBHOOK_FILE. MAIL_TO may name several,
+separated by commas. SIGNALS_TOPIC, MAIL_FROM and SMTP_PORT (587) have defaults.
 
 Left out are signals below SEVERITY_MIN (medium), and those written more than NEWS_DAYS (1) ago: the
 first start meets all that the topic has, and thousands of mails are no news. How many they were is
@@ -41,6 +41,7 @@ import sys
 import time
 import urllib.request
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
@@ -75,12 +76,12 @@ def words(told: dict) -> tuple[str, str]:
     return subject, text
 
 
-def mail(told: dict):
+def mail(to: str, told: dict):
     message = EmailMessage()
     subject, text = words(told)
     message["Subject"] = f"[{told['severity']}] {subject}"
-    message["From"] = setting("MAIL_FROM", setting("MAIL_TO"))
-    message["To"] = setting("MAIL_TO")
+    message["From"] = setting("MAIL_FROM", to)
+    message["To"] = to
     message["Message-ID"] = f"<{told['signal_id']}@lifetide>"
     message.set_content(text)
     port = int(setting("SMTP_PORT", "587"))
@@ -118,13 +119,13 @@ def say(n_old: int) -> int:
     return 0
 
 
-def handle(record, seen: sqlite3.Connection, routes: list):
+def handle(record, seen: sqlite3.Connection, routes: dict):
     told = json.loads(record.value())
     least = SEVERITIES.index(setting("SEVERITY_MIN", "medium"))
     if told["kind"] not in KINDS or SEVERITIES.index(told["severity"]) < least:
         return
-    for route in routes:
-        sent = (told["signal_id"], route.__name__)
+    for name, route in routes.items():
+        sent = (told["signal_id"], name)
         if not seen.execute("SELECT 1 FROM sent WHERE signal = ? AND route = ?", sent).fetchone():
             route(told)
             with seen:
@@ -161,9 +162,13 @@ def main():
     is_dry = sys.argv[1:] == ["--print"]
     if sys.argv[1:] and not is_dry:
         raise SystemExit(f"usage: {sys.argv[0]} [--print]")
-    routes = [mail] * bool(setting("MAIL_TO")) + [chat] * bool(setting("CHAT_WEBHOOK_FILE"))
+    # To each by itself: a server may take a message for one of them and refuse it for another.
+    mailed = [to.strip() for to in setting("MAIL_TO", "").split(",") if to.strip()]
+    routes = {f"mail {to}": partial(mail, to) for to in mailed}
+    if setting("CHAT_WEBHOOK_FILE"):
+        routes["chat"] = chat
     if is_dry:
-        routes = [show]
+        routes = {"show": show}
     if not routes:
         raise SystemExit("nowhere to send to: set MAIL_TO, CHAT_WEBHOOK_FILE, or both")
     seen = remembered(":memory:" if is_dry else setting("SEEN", "notify.sqlite"))

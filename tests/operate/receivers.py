@@ -19,7 +19,7 @@ class Mailbox:
     """A mail server that asks for TLS and a login, and takes `limit` messages."""
 
     def __init__(self, directory: Path):
-        self.mails, self.limit = [], None
+        self.mails, self.limit, self.refused = [], None, set()
         self.certificate, key = directory / "mail.pem", directory / "mail.key"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
@@ -36,6 +36,12 @@ class Mailbox:
             self, hostname="127.0.0.1", port=free_port(), tls_context=context,
             require_starttls=True, auth_required=True, authenticator=may_enter,
         )
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
+        if address in self.refused:
+            return "451 try again later"
+        envelope.rcpt_tos.append(address)
+        return "250 taken"
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802, the library's name
         if len(self.mails) == self.limit:

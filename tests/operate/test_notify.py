@@ -220,6 +220,25 @@ def test_what_cannot_be_sent_ends_it_with_the_reason_and_is_sent_later(
         assert mail["From"] == "shop@shop.example"
 
 
+@pytest.mark.long
+def test_each_of_several_gets_each_mail_once_though_one_is_refused_at_first(
+    broker, mailbox, signals, tmp_path
+):
+    topic, ids = signals([0, 0])
+    group, start = notifier(
+        tmp_path / "several", broker, topic, mailbox, MAIL_TO="a@shop.example, b@shop.example"
+    )
+    mailbox.refused = {"b@shop.example"}
+    refused = start()
+    assert ended(refused) == 1 and "451" in refused.text()
+    mailbox.refused = set()
+    process = start()
+    wait_until("all signals", lambda: is_read_to_its_end(broker, group, topic))
+    assert process.stop() == 0, process.text()
+    got = [(mail["To"], signal_id) for mail, signal_id in zip(mailbox.mails, mailbox.ids())]
+    assert got == [(f"{who}@shop.example", one) for one in ids for who in "ab"]
+
+
 def test_without_anywhere_to_send_to_it_says_what_to_set(broker, mailbox, tmp_path):
     _, start = notifier(tmp_path / "nowhere", broker, "none", mailbox, MAIL_TO="")
     process = start()
