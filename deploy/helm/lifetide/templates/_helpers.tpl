@@ -30,6 +30,9 @@ env:
     valueFrom:
       fieldRef:
         fieldPath: metadata.name
+  # The same release in another namespace may share the Kafka.
+  - name: LIFETIDE__KAFKA__INSTANCE_ID
+    value: $(POD_NAME).{{ .Release.Namespace }}
   - name: LIFETIDE__HTTP__ADVERTISE
     value: $(POD_NAME).{{ include "lifetide.name" . }}.{{ .Release.Namespace }}.svc:9464
   - name: LIFETIDE__HTTP__TOKEN_FILE
