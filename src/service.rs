@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::broadcast::Broadcast;
 use crate::config::{Config, Misuse};
@@ -233,7 +233,7 @@ async fn sample(metrics: Arc<Metrics>, end: impl Future<Output = ()>) {
         let n_refused = metrics.n_rejections();
         if n_refused > n_told && told_at.is_none_or(|at| at.elapsed() >= REFUSALS_TOLD) {
             let events = n_refused - n_told;
-            warn!(events, "events were refused; `lifetide redrive` shows which and why");
+            info!(events, "events were refused; `lifetide redrive` shows which and why");
             (n_told, told_at) = (n_refused, Some(Instant::now()));
         }
     }
