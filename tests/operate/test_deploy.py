@@ -246,6 +246,8 @@ def test_lifetide_takes_the_configuration_of_the_chart(variant, lifetide, tmp_pa
     file.write_text(one(things, "ConfigMap")["data"]["lifetide.toml"])
     token.write_text("0123456789abcdef0123456789abcdef")
     env = {each["name"]: each.get("value", "secret") for each in container["env"]}
+    # As the kubelet does.
+    env = {name: value.replace("$(POD_NAME)", "lifetide-0") for name, value in env.items()}
     assert env["LIFETIDE__HTTP__TOKEN_FILE"] == f"{mounted['token']}/token"
     env |= {"LIFETIDE__HTTP__TOKEN_FILE": str(token), "LIFETIDE__KAFKA__BROKERS": "127.0.0.1:1"}
 
