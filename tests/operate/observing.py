@@ -161,11 +161,13 @@ def substituted(query: str, dashboard: dict, range_s: int) -> str:
 
 
 def n_values(url: str, target: dict, query: str, start_s: float, end_s: float) -> int:
-    """How many finite values a panel's query gives: at the end of the range, or over it."""
+    """How many finite values a panel's query gives: at the end of the range, or over it, in steps
+    that meet the end."""
     if target.get("instant"):
         result = ask(url, "query", query=query, time=end_s)["result"]
         samples = [series["value"] for series in result]
     else:
-        result = ask(url, "query_range", query=query, start=start_s, end=end_s, step=STEP_S)
+        first_s = end_s - (end_s - start_s) // STEP_S * STEP_S
+        result = ask(url, "query_range", query=query, start=first_s, end=end_s, step=STEP_S)
         samples = [sample for series in result["result"] for sample in series["values"]]
     return sum(math.isfinite(float(number)) for _, number in samples)
