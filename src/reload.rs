@@ -18,6 +18,7 @@ use crate::config::{Change, Config, Effect, Loaded};
 use crate::http::{self, Token};
 use crate::lifecycle::Shutdown;
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::pipeline::Plan;
 use crate::plan;
@@ -44,6 +45,8 @@ pub struct Reloader {
     pub access: http::Access,
     /// What is logged.
     pub logs: Logs,
+    /// Where a refusal is seen.
+    pub metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Reloader {
@@ -83,7 +86,9 @@ impl Reloader {
 
     /// Takes what can be taken and says so in a line; or nothing, and says why.
     fn reload(&mut self) {
-        match self.take() {
+        let outcome = self.take();
+        self.metrics.reloaded(outcome.is_ok());
+        match outcome {
             Ok(taken) if taken.is_empty() => info!("reloaded: nothing to take has changed"),
             Ok(taken) => info!(taken = taken.join(", "), "reloaded"),
             Err(faults) => {

@@ -45,8 +45,8 @@ pub fn execute(arguments: &cli::Run, logs: &Logs) -> Result<Outcome> {
         let service = Service::new(config.clone(), plan, shutdown.clone(), on_loss)?;
         let listener = http::bind(listen).await?;
         let (models, access) = service.changeable();
-        let (load, logs) = (Box::new(load), logs.clone());
-        let reloader = Reloader { load, watched, running, models, access, logs };
+        let (load, logs, metrics) = (Box::new(load), logs.clone(), service.metrics());
+        let reloader = Reloader { load, watched, running, models, access, logs, metrics };
         let reloading = tokio::spawn(reloader.run(hangups, shutdown.clone()));
         let outcome = service.run(listener).await;
         shutdown.request();

@@ -75,6 +75,7 @@ pub struct Metrics {
     fit_published: Gauge,
     queue_depth: IntGaugeVec,
     ready: IntGauge,
+    reload_taken: IntGauge,
     board: Arc<Board>,
     /// When a transaction was last committed, in milliseconds since 1970; 0 before that.
     committed_ms: AtomicI64,
@@ -144,6 +145,7 @@ impl Metrics {
             ),
             queue_depth: queue_depth(&registry),
             ready: ready(&registry),
+            reload_taken: reload_taken(&registry),
             board,
             registry,
             committed_ms: AtomicI64::new(0),
@@ -217,6 +219,11 @@ impl Metrics {
     /// States what a revocation may take.
     pub fn set_revoke_budget(&self, budget: Duration) {
         self.revoke_budget.set(budget.as_secs_f64());
+    }
+
+    /// States whether the last reload of the configuration was taken.
+    pub fn reloaded(&self, is_taken: bool) {
+        self.reload_taken.set(i64::from(is_taken));
     }
 
     /// The gauges of a partition that was just assigned; drop them when it is revoked or lost.
@@ -299,6 +306,15 @@ fn ready(registry: &Registry) -> IntGauge {
     let ready = IntGauge::new("lifetide_ready", help).expect(CONSTANT);
     register(registry, ready.clone());
     ready
+}
+
+fn reload_taken(registry: &Registry) -> IntGauge {
+    let help = "0 while what is on disk was refused and the configuration before it is in force.";
+    let name = "lifetide_config_last_reload_successful";
+    let gauge = IntGauge::new(name, help).expect(CONSTANT);
+    register(registry, gauge.clone());
+    gauge.set(1);
+    gauge
 }
 
 fn restore_counters(registry: &Registry) -> RestoreCounters {

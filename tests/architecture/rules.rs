@@ -158,7 +158,7 @@ pub(crate) const ROWS: &[Row] = &[
     // It reads the files that may change.
     Row {
         module: "reload",
-        modules: &[PURE, &["config", "http", "lifecycle", "logs", "models", "plan"]],
+        modules: &[PURE, &["config", "http", "lifecycle", "logs", "metrics", "models", "plan"]],
         crates: &["anyhow", "tokio", "tracing", "xxhash_rust"],
         std: NO_SOCKETS,
     },

@@ -68,6 +68,11 @@ fn status(instance: &Instance, token: &str) -> u16 {
     instance.get_with("/customers/ana", &header).unwrap().0
 }
 
+fn is_taken(instance: &Instance) -> bool {
+    let (_, metrics) = instance.get("/metrics").unwrap();
+    metrics.contains("\nlifetide_config_last_reload_successful 1\n")
+}
+
 /// The lines of the log that hold these words, as fields.
 fn lines(process: &Process, words: &str) -> Vec<Value> {
     let log = process.log();
@@ -92,11 +97,13 @@ fn limits_token_and_log_level_change_while_it_runs_and_what_is_wrong_changes_not
     process(&deployment, &mut running, event("order.completed", "ben", "2024-03-01"));
     assert_eq!(status(&instance, FIRST), 200);
     assert_eq!(signals(&deployment), [""; 0]);
+    assert!(is_taken(&instance));
 
     // Two faults, on request, and a broken token, found without one.
     written.put("[churn]\nlapse_days_single = 0\nlapse_days_max = 9\n");
     running.signal("HUP");
     running.wait_for_log("failed to reload", 1);
+    assert!(!is_taken(&instance));
     deployment.write("token", [BROKEN.as_bytes()]);
     written.put("");
     running.wait_for_log("failed to reload", 2);
@@ -117,6 +124,7 @@ fn limits_token_and_log_level_change_while_it_runs_and_what_is_wrong_changes_not
     let [reload] = &reloads[..] else { panic!("{reloads:?}") };
     let expect = "`churn.lapse_days_single` `180` -> `20`, the token";
     assert_eq!(reload["taken"], expect);
+    assert!(is_taken(&instance));
     let left = lines(&running, "wait for a restart");
     let [left] = &left[..] else { panic!("{left:?}") };
     let expect = "`kafka.client.sasl.password` `` -> `***`, \
