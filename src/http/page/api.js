@@ -24,30 +24,34 @@ export class Refused extends Error {
   }
 }
 
-/** There is no answer, or not in time. */
+const WHY = { TimeoutError: "no answer in time", SyntaxError: "an answer that is none" };
+
+/** There is no answer, or not in time, or one that somebody else gave or cut off. */
 export class Unreachable extends Error {
   constructor(cause) {
-    super(cause.name === "TimeoutError" ? "no answer in time" : "no answer", { cause });
+    super(WHY[cause.name] ?? "no answer", { cause });
   }
 }
 
 /** The document at `path`. */
 export async function ask(path) {
   const wanted = { headers: headers(), signal: AbortSignal.timeout(ANSWER_MS) };
-  const answer = await fetch(path, wanted).catch((cause) => {
+  const unreachable = (cause) => {
     throw new Unreachable(cause);
-  });
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Refused(answer.status, body);
-  return body;
+  };
+  const answer = await fetch(path, wanted).catch(unreachable);
+  if (answer.ok) return await answer.json().catch(unreachable);
+  throw new Refused(answer.status, await answer.json().catch(() => ({})));
 }
+
+/** The place behind the last event that came: also what comes after a new token goes on there. */
+let id;
 
 /**
  * Follows the signals for good, `last` old ones first, and goes on behind the last one that came.
  * `told` gets each event's name and data, `changed` whether the stream is open, or why not.
  */
 export async function follow(last, told, changed) {
-  let id;
   let pause_ms = PAUSE_MS.first;
   for (;;) {
     try {

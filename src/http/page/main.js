@@ -25,16 +25,17 @@ async function repeat(every_ms, work) {
 
 async function overlook() {
   try {
-    overview = await ask("/overview");
+    const now = await ask("/overview");
+    health.show(now);
+    leaving.tiers(now.tiers);
+    stakes.matrix(now);
+    stakes.drivers(now);
+    overview = now;
+    health.connected();
   } catch (error) {
     // Whatever the answer is, it is no overview: what is shown is from before.
-    return health.disconnected(overview?.at, error);
+    health.disconnected(overview?.at, error);
   }
-  health.connected();
-  health.show(overview);
-  leaving.tiers(overview.tiers);
-  stakes.matrix(overview);
-  stakes.drivers(overview);
 }
 
 /** Runs what needs a token, and asks for one where it is refused. */
@@ -45,7 +46,6 @@ async function guarded(work) {
   } catch (error) {
     // That nobody answers is said at the top.
     if (error instanceof Unreachable) return;
-    if (!(error instanceof Refused)) throw error;
     if (error.status === 401) askForToken();
     else say(byId("value-note"), `${plain(error.message)}.`);
   }
