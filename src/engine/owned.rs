@@ -73,9 +73,10 @@ impl<T: Transactions> Engine<T> {
 }
 
 impl Owned {
-    /// Shows what is committed in the gauges.
+    /// Shows what is committed, in the gauges and in the store.
     pub(super) fn show(&self, calendar: &Calendar) {
         self.gauges.set_figures(self.state.figures(calendar), self.state.population());
+        self.state.customers().set_stream_time(self.state.stream_time_ms());
     }
 
     /// Whether records and ticks of this epoch count. The first of a newer epoch ends a rewind.

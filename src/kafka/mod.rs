@@ -36,5 +36,6 @@ pub mod span;
 mod steward;
 pub mod tail;
 pub mod topics;
+mod turns;
 mod watchdog;
 mod writer;

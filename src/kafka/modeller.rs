@@ -17,6 +17,8 @@ use super::clients::{self, Quiet};
 use super::lane::Common;
 use super::mover::{Addressed, Mover};
 use super::topics;
+use super::turns::{self, Past, Stock};
+use crate::calendar::Day;
 use crate::clv::{Model, ModelFile};
 use crate::config::Config;
 use crate::fit::succession::{REPEATERS_MIN, SPAN_DAYS_MIN, held_back};
@@ -31,14 +33,6 @@ const PARTITION: i32 = 0;
 const POLL: Duration = Duration::from_millis(500);
 /// How long the topic may take to be read at the start.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// A fit that could not be made is tried again when there are so many times as many customers, …
-const GROWTH: f64 = 1.25;
-/// One that was published is followed by another out of turn at so many times as many: the first
-/// came while a history was still being read.
-const GROWTH_OUT_OF_TURN: f64 = 2.0;
-/// … or after so long.
-const TRY_AGAIN: Duration = Duration::from_hours(1);
-const DAY_MS: i64 = 86_400_000;
 
 /// Reads the topic, and fits.
 pub struct Modeller {
@@ -50,14 +44,10 @@ pub struct Modeller {
     current: Option<String>,
     /// When the newest model was published, in milliseconds since 1970.
     published_ms: Option<i64>,
-    tried: Option<Tried>,
-}
-
-/// The last attempt that published nothing.
-#[derive(Clone, Copy, Debug)]
-struct Tried {
-    at: Instant,
-    n_customers: i64,
+    /// The last day of what any of the published models was fitted to.
+    reached: Option<Day>,
+    /// The last attempt, and when it began.
+    tried: Option<(Stock, Instant)>,
 }
 
 impl std::fmt::Debug for Modeller {
@@ -93,9 +83,16 @@ impl Modeller {
             .add_partition_offset(&topic, PARTITION, Offset::Beginning)
             .and_then(|()| consumer.assign(&partitions))
             .map_err(|error| format!("failed to read `{topic}`: {error}"))?;
-        let (files, current, published_ms, tried) = (BTreeMap::new(), None, None, None);
-        let common = common.clone();
-        let mut modeller = Self { common, topic, consumer, files, current, published_ms, tried };
+        let mut modeller = Self {
+            common: common.clone(),
+            topic,
+            consumer,
+            files: BTreeMap::new(),
+            current: None,
+            published_ms: None,
+            reached: None,
+            tried: None,
+        };
         modeller.read_to_end()?;
         modeller.models().check_pin(modeller.models().pin().as_deref())?;
         Ok(Some(modeller))
@@ -111,8 +108,8 @@ impl Modeller {
                     clients::log_passing(&error, "failed to read the models; trying again");
                 }
             }
-            if self.is_due() {
-                self.attempt();
+            if let Some(stock) = self.stock().filter(|stock| self.is_due(*stock)) {
+                self.attempt(stock);
             }
         }
     }
@@ -175,6 +172,7 @@ impl Modeller {
                 // A clock that ran ahead delays no fit for longer than the others do.
                 self.published_ms = self.published_ms.max(at_ms.map(|at_ms| at_ms.min(now_ms())));
                 self.common.metrics.set_model_published(self.published_ms.unwrap_or(0));
+                self.reached = self.reached.max(last_day(&file.version));
                 self.models().learn(Arc::clone(&model));
                 self.files.entry(model.label().to_owned()).or_insert((*file, model));
             }
@@ -192,30 +190,23 @@ impl Modeller {
         }
     }
 
-    /// Whether it is this process's turn, and time.
-    fn is_due(&self) -> bool {
-        let every_days = i64::from(self.common.config.model.fit_every_days);
-        let Some(first) = self.common.store.customers(PARTITION) else { return false };
-        let n_customers = first.n_customers();
-        if every_days == 0 || n_customers == 0 {
-            return false;
-        }
-        let has_grown = |tried: Tried, growth: f64| {
-            #[expect(clippy::cast_precision_loss, reason = "a partition has fewer than 2^53")]
-            let has_grown = n_customers as f64 > tried.n_customers as f64 * growth;
-            has_grown
-        };
-        if self.published_ms.is_some_and(|at_ms| now_ms() < at_ms + every_days * DAY_MS) {
-            return self.tried.is_some_and(|tried| has_grown(tried, GROWTH_OUT_OF_TURN));
-        }
-        self.tried.is_none_or(|tried| has_grown(tried, GROWTH) || tried.at.elapsed() > TRY_AGAIN)
+    /// What there is to fit to, where it is this process's turn.
+    fn stock(&self) -> Option<Stock> {
+        let first = self.common.store.customers(PARTITION)?;
+        let calendar = &self.models().rules().calendar;
+        let day = first.stream_time_ms().map(|at_ms| calendar.day(at_ms));
+        Some(Stock { n_customers: first.n_customers(), day })
     }
 
-    fn attempt(&mut self) {
-        let first = self.common.store.customers(PARTITION);
-        let n_customers = first.map_or(0, |customers| customers.n_customers());
-        self.tried = Some(Tried { at: Instant::now(), n_customers });
+    fn is_due(&self, stock: Stock) -> bool {
+        let tried = self.tried.map(|(before, began)| (before, began.elapsed()));
+        let past = Past { published_ms: self.published_ms, day: self.reached, tried };
+        turns::is_due(self.common.config.model.fit_every_days, &past, stock, now_ms())
+    }
+
+    fn attempt(&mut self, stock: Stock) {
         let began = Instant::now();
+        self.tried = Some((stock, began));
         let outcome = match self.fit() {
             Ok(outcome) => outcome,
             Err(error) if self.common.shutdown.is_requested() => {
@@ -262,9 +253,10 @@ impl Modeller {
         let Some(fresh) = Self::open(&self.common)? else {
             return Err("the models topic is gone".to_owned());
         };
-        let Self { files, current, published_ms, .. } = fresh;
+        let Self { files, current, published_ms, reached, .. } = fresh;
         let is_same = files.keys().eq(self.files.keys());
-        (self.files, self.current, self.published_ms) = (files, current, published_ms);
+        (self.files, self.current) = (files, current);
+        (self.published_ms, self.reached) = (published_ms, reached);
         if !is_same {
             return Err("another process has published a model meanwhile".to_owned());
         }
@@ -323,6 +315,11 @@ impl Modeller {
         }
         Ok(held.map_or(FitOutcome::Published, FitOutcome::from))
     }
+}
+
+/// The day up to which the data of a version reach, as [`Modeller::version`] writes it.
+fn last_day(version: &str) -> Option<Day> {
+    version.split('.').next()?.parse().ok().map(Day::from_date)
 }
 
 fn read(message: &BorrowedMessage<'_>) -> Result<Option<Entry>, String> {

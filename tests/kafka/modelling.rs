@@ -96,7 +96,8 @@ fn n_scored_by(deployment: &Deployment, label: &str) -> usize {
 #[test]
 fn a_model_is_fitted_published_and_gone_on_with_also_after_a_kill() {
     let Some(broker) = Broker::shared() else { return };
-    let (deployment, mut instance) = deployment(&broker);
+    let (deployment, instance) = deployment(&broker);
+    let mut instance = instance.with(&["model.fit_every_days=30"]);
     let mut process = instance.start();
     process.wait_for_log("changed the model", 4);
     let (files, current) = published(&deployment);
@@ -127,7 +128,16 @@ fn a_model_is_fitted_published_and_gone_on_with_also_after_a_kill() {
     let log = process.log();
     assert!(!log.contains("changed the model"), "it went on with another: {log}");
     assert!(n_scored_by(&deployment, &label) >= n_scored);
-    assert_eq!(published(&deployment).1, Some(label), "nothing new was due");
+    assert_eq!(published(&deployment).1.as_ref(), Some(&label), "nothing new was due");
+
+    // By the clock on the wall the next would be due in a month.
+    carts(&deployment, 31);
+    has_processed_all(&deployment, &mut process);
+    Instance::stop(process);
+    let mut process = instance.start();
+    process.wait_for_log("changed the model", 4);
+    let newer = published(&deployment).1.unwrap();
+    assert!(newer.ends_with("/1998-07-31"), "{newer} after {label}");
     Instance::stop(process);
 }
 
