@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
-use super::tests::{LONG, Server, start, started, token};
+use super::tests::{LONG, SILENCE, Server, start, started, token};
 use super::*;
 use crate::broadcast::{Opening, Signal};
 use crate::lifecycle::Shutdown;
@@ -105,8 +105,7 @@ fn open_streams_end_at_once_on_the_shutdown() {
 
 #[test]
 fn a_watcher_that_does_not_read_is_cut_off_and_holds_nobody_up() {
-    let silence_max = Duration::from_millis(300);
-    let server = start(None, Limits { silence_max, ..Limits::default() }, LONG);
+    let server = start(None, Limits { silence_max: SILENCE, ..Limits::default() }, LONG);
     let air = server.signals.begin(opening(1));
     let mut lazy = Stream::open(&server, "/signals?last=1", "");
     lazy.event();
