@@ -57,7 +57,11 @@ mod tests {
         assert_eq!(end(fast).1, summary);
         assert!(errors.contains("proves nothing about durability"), "{errors}");
         assert!(errors.contains("/metrics") && errors.contains("/#customer=c000"), "{errors}");
-        assert_eq!(errors.lines().count(), 8, "a pipe gets the introduction only: {errors}");
+        let (logged, told): (Vec<_>, Vec<_>) =
+            errors.lines().partition(|line| line.starts_with('{'));
+        assert_eq!(told.len(), 8, "a pipe gets the introduction only: {errors}");
+        // A machine that is slow may be warned of.
+        assert!(logged.iter().all(|line| line.contains(r#""level":"WARN""#)), "{errors}");
         assert!(summary.starts_with("the shop on 2025-12-31\n"), "{summary}");
         assert!(summary.contains("USD  equal to the shop's own books"), "{summary}");
         assert!(summary.contains("who is leaving, by value at risk\n  c0"), "{summary}");
