@@ -303,6 +303,13 @@ impl Instance {
         assert!(status.success(), "`{}` ended with {status}\n{}", log.display(), tail());
     }
 
+    /// A whole number of its metrics, by all that stands before it.
+    pub(crate) fn metric(&self, series: &str) -> u64 {
+        let (_, metrics) = self.get("/metrics").unwrap();
+        let found = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        found.unwrap_or_else(|| panic!("no `{series}` in\n{metrics}")).parse().unwrap()
+    }
+
     /// The status and the body of an answer.
     pub(crate) fn get(&self, path: &str) -> Result<(u16, String), String> {
         self.get_with(path, "")
