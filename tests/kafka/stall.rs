@@ -14,31 +14,19 @@ use crate::support::wait_until;
 const SEED: u64 = 60;
 const DEADLINE: Duration = Duration::from_mins(2);
 
-/// A process whose way to the broker is a proxy.
-fn instance(deployment: &Deployment, way: &Way, timeout_s: u32) -> Instance {
-    let timeout = format!("processing.stall_timeout_s={timeout_s}");
-    deployment.instance("stalls", 2).with(&[&timeout]).through(way)
-}
+/// Of those who have work: a broker that is busy for longer is none of what is shown here.
+const PATIENT: &str = "processing.stall_timeout_s=60";
 
-/// Processes half of the load, then stalls and gets the other half.
-fn stall(deployment: &Deployment, load: &Load, instance: &Instance, process: &mut Process) {
-    let (feed, watch) = (deployment.feed(), deployment.watch());
-    let (first, _) = load.stream.split_at(load.stream.len() / 2);
-    instance.wait_until_ready(process);
-    feed.send(first.to_vec());
-    wait_until_reached(deployment, process, &watch);
-}
-
-fn wait_until_reached(
-    deployment: &Deployment,
-    process: &mut Process,
-    watch: &crate::support::topics::Watch,
-) {
-    let ends = deployment.topics.end_offsets(&deployment.topic("events"));
-    wait_until("all that was sent to be processed", DEADLINE, || {
-        process.assert_runs();
-        watch.has_reached(&ends)
-    });
+/// Processes half of the load, and starts what stalls when it gets the other half: until then it
+/// has nothing to do. Its way to the broker is a proxy.
+fn start(deployment: &Deployment, load: &Load, way: &Way, timeout_s: u32) -> (Instance, Process) {
+    let mut instance = deployment.instance("stalls", 2).through(way).with(&[PATIENT]);
+    deployment.feed().send(load.stream[..load.stream.len() / 2].to_vec());
+    instance.run_to_end(deployment);
+    let mut instance = instance.with(&[&format!("processing.stall_timeout_s={timeout_s}")]);
+    let mut process = instance.start();
+    instance.wait_until_ready(&mut process);
+    (instance, process)
 }
 
 #[test]
@@ -46,9 +34,7 @@ fn a_partition_that_stalls_is_named_and_goes_on_when_it_can() {
     let Some(cluster) = Cluster::shared() else { return };
     let (way, deployment) = (cluster.way(), Deployment::new(&cluster.address()));
     let load = Load::new(Order::Time, SEED);
-    let mut instance = instance(&deployment, &way, 15);
-    let mut process = instance.start();
-    stall(&deployment, &load, &instance, &mut process);
+    let (instance, mut process) = start(&deployment, &load, &way, 15);
 
     let dam = way.gate.dam(Api::Fetch, Moment::Reply);
     deployment.feed().send(load.stream[load.stream.len() / 2..].to_vec());
@@ -63,7 +49,7 @@ fn a_partition_that_stalls_is_named_and_goes_on_when_it_can() {
     assert!(process.log().contains("reading it again"), "{}", process.log());
     dam.open();
 
-    wait_until_reached(&deployment, &mut process, &deployment.watch());
+    deployment.wait_for_end(&mut [&mut process]);
     instance.wait_until_ready(&mut process);
     Instance::stop(process);
     Outcome::read(&deployment, &load).check();
@@ -74,9 +60,7 @@ fn a_partition_that_stalls_for_good_ends_the_process_and_a_restart_goes_on() {
     let Some(cluster) = Cluster::shared() else { return };
     let (way, deployment) = (cluster.way(), Deployment::new(&cluster.address()));
     let load = Load::new(Order::Time, SEED);
-    let mut instance = instance(&deployment, &way, 5);
-    let mut process = instance.start();
-    stall(&deployment, &load, &instance, &mut process);
+    let (instance, mut process) = start(&deployment, &load, &way, 5);
 
     let dam = way.gate.dam(Api::Fetch, Moment::Reply);
     deployment.feed().send(load.stream[load.stream.len() / 2..].to_vec());
@@ -89,8 +73,6 @@ fn a_partition_that_stalls_for_good_ends_the_process_and_a_restart_goes_on() {
     assert!(last.contains("partition `") && last.contains("a restart begins anew"), "{log}");
     dam.open();
 
-    let mut process = instance.start();
-    wait_until_reached(&deployment, &mut process, &deployment.watch());
-    Instance::stop(process);
+    instance.with(&[PATIENT]).run_to_end(&deployment);
     Outcome::read(&deployment, &load).check();
 }
