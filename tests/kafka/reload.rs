@@ -18,6 +18,8 @@ use crate::support::topics::Outgoing;
 use crate::support::wait_until;
 
 const DEADLINE: Duration = Duration::from_mins(2);
+/// A process is frozen while its files change, and its group waits for it.
+const PATIENT: &str = "kafka.session_timeout_ms=60000";
 const FIRST: &str = "0123456789abcdef0123456789abcdef";
 const SECOND: &str = "fedcba9876543210fedcba9876543210";
 const BROKEN: &str = "short";
@@ -37,6 +39,13 @@ impl Written<'_> {
         let beside = self.deployment.write("beside.toml", [text.as_bytes()]);
         fs::rename(beside, self.deployment.config()).unwrap();
     }
+}
+
+/// As one change, however long it takes: no look at the files falls between its parts.
+fn at_once(running: &Process, change: impl FnOnce()) {
+    running.freeze();
+    change();
+    running.thaw();
 }
 
 fn event(kind: &str, customer: &str, at: &str) -> Outgoing {
@@ -89,7 +98,7 @@ fn limits_token_and_log_level_change_while_it_runs_and_what_is_wrong_changes_not
     let text = format!("{text}[http]\ntoken_file = '{}'\n", token.display());
     let written = Written { deployment: &deployment, text };
     written.put("");
-    let mut instance = deployment.instance("reloads", 1);
+    let mut instance = deployment.instance("reloads", 1).with(&[PATIENT]);
     let mut running = instance.start();
     instance.wait_until_ready(&mut running);
     // Nobody's second order: by 180 days Ana has not lapsed when Ben buys.
@@ -100,12 +109,16 @@ fn limits_token_and_log_level_change_while_it_runs_and_what_is_wrong_changes_not
     assert!(is_taken(&instance));
 
     // Two faults, on request, and a broken token, found without one.
-    written.put("[churn]\nlapse_days_single = 0\nlapse_days_max = 9\n");
-    running.signal("HUP");
+    at_once(&running, || {
+        written.put("[churn]\nlapse_days_single = 0\nlapse_days_max = 9\n");
+        running.signal("HUP");
+    });
     running.wait_for_log("failed to reload", 1);
     assert!(!is_taken(&instance));
-    deployment.write("token", [BROKEN.as_bytes()]);
-    written.put("");
+    at_once(&running, || {
+        deployment.write("token", [BROKEN.as_bytes()]);
+        written.put("");
+    });
     running.wait_for_log("failed to reload", 2);
     let faults = lines(&running, "failed to reload");
     let faults: Vec<_> = faults.iter().map(|line| line["faults"].as_str().unwrap()).collect();
@@ -116,9 +129,12 @@ fn limits_token_and_log_level_change_while_it_runs_and_what_is_wrong_changes_not
     process(&deployment, &mut running, event("cart.abandoned", "ben", "2024-03-02"));
     assert_eq!(signals(&deployment), [""; 0]);
 
-    deployment.write("token", [SECOND.as_bytes()]);
-    written.put("[churn]\nlapse_days_single = 20\n[kafka.client]\n'sasl.password' = 'hunter2'\n");
-    running.signal("HUP");
+    at_once(&running, || {
+        deployment.write("token", [SECOND.as_bytes()]);
+        let secret = "[kafka.client]\n'sasl.password' = 'hunter2'\n";
+        written.put(&format!("[churn]\nlapse_days_single = 20\n{secret}"));
+        running.signal("HUP");
+    });
     running.wait_for_log("changed the model or the rules", 1);
     let reloads = lines(&running, "\"reloaded\"");
     let [reload] = &reloads[..] else { panic!("{reloads:?}") };
@@ -182,7 +198,7 @@ fn model_and_pin_change_while_it_runs_also_by_what_changed_while_it_started() {
     fs::remove_file(&pipe).unwrap();
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     written.put(&name(&pipe));
-    let mut instance = deployment.instance("remodels", 1);
+    let mut instance = deployment.instance("remodels", 1).with(&[PATIENT]);
     let mut running = instance.start();
     // It has read its configuration when it opens the model, and starts for as long as that lasts.
     let (opened, is_opened) = mpsc::channel();
@@ -200,10 +216,10 @@ fn model_and_pin_change_while_it_runs_also_by_what_changed_while_it_started() {
     let pinned = name(&two) + "pin = 'bg-nbd/two'\n";
     written.put(&pinned);
     running.wait_for_log("failed to reload", 1);
-    fs::write(&two, model("two")).unwrap();
+    at_once(&running, || fs::write(&two, model("two")).unwrap());
     running.wait_for_log("\"model\":\"bg-nbd/two\"", 1);
     process(&deployment, &mut running, event("order.completed", "ana", "2024-01-02"));
-    fs::write(&two, model("three")).unwrap();
+    at_once(&running, || fs::write(&two, model("three")).unwrap());
     running.wait_for_log("failed to reload", 2);
     process(&deployment, &mut running, event("order.completed", "ana", "2024-01-03"));
     written.put(&name(&two));
