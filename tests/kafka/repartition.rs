@@ -11,14 +11,18 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::equality::Outcome;
 use crate::support::broker::Broker;
+use crate::support::cluster::Cluster;
 use crate::support::deployment::{Deployment, Instance};
 use crate::support::load::{Load, Order};
+use crate::support::proxy::{Api, Moment};
 use crate::support::topics::{Outgoing, Record};
 use crate::support::wait_until;
 
 /// Of the load.
 const SEED: u64 = 2001;
 const N_AFTER: usize = 7;
+/// Requests of the repartition that is killed, of a record each, before it is.
+const N_WRITTEN: u32 = 20;
 const DEADLINE: Duration = Duration::from_mins(2);
 
 fn process_to_end(deployment: &Deployment, instance: &mut Instance) {
@@ -60,8 +64,8 @@ fn text(output: &Output) -> String {
 /// rest of the history follows.
 #[test]
 fn scores_are_the_same_after_a_repartition_that_was_killed_once() {
-    let Some(broker) = Broker::shared() else { return };
-    let (deployment, load) = (Deployment::new(&broker.address()), Load::new(Order::Time, SEED));
+    let Some(cluster) = Cluster::shared() else { return };
+    let (deployment, load) = (Deployment::new(&cluster.address()), Load::new(Order::Time, SEED));
     let (input, state) = (deployment.topic("events"), deployment.topic("state"));
     let mut instance = deployment.instance("moved", 2);
     let (processed, unread) = load.stream.split_at(load.stream.len() / 2);
@@ -85,20 +89,23 @@ fn scores_are_the_same_after_a_repartition_that_was_killed_once() {
     let plan = deployment.command("repartition", &[]).output().unwrap();
     assert!(plan.status.success() && text(&plan).contains("nothing is changed"), "{}", text(&plan));
 
-    // One record a request: slow enough to be met at work.
-    let slow = ["--write", "--set", "kafka.client.batch.num.messages=1"];
+    // One record a request, and none after these: it is met at work.
+    let way = cluster.way();
+    let brokers = format!("kafka.brokers={}", way.address());
+    let held = ["--write", "--set", "kafka.client.batch.num.messages=1", "--set", &brokers];
     let ends = deployment.topics.end_offsets(&state);
-    let mut killed = deployment.start(deployment.command("repartition", &slow), "killed.log");
-    wait_until("the repartition to write", DEADLINE, || {
-        killed.assert_runs();
+    let aim = way.gate.aim(Api::Produce, Moment::Request, N_WRITTEN);
+    let mut killed = deployment.start(deployment.command("repartition", &held), "killed.log");
+    aim.wait(&mut killed);
+    wait_until("what was written to be there", DEADLINE, || {
         let now = deployment.topics.end_offsets(&state);
-        let is_writing = now.iter().zip(&ends).any(|(now, before)| *now > before + 10);
-        is_writing.then_some(()).ok_or_else(|| format!("{now:?}"))
+        (now != ends).then_some(()).ok_or_else(|| format!("{now:?}"))
     });
     killed.kill_9();
+    aim.cut();
     let (stable, ends) =
         (deployment.topics.stable_offsets(&state), deployment.topics.end_offsets(&state));
-    assert!(stable.iter().zip(&ends).any(|(stable, end)| stable < end), "it was over already");
+    assert!(stable.iter().zip(&ends).any(|(stable, end)| stable < end), "nothing was open");
     assert_eq!(deployment.watch().committed(), before);
     refused(&mut instance);
 

@@ -10,7 +10,7 @@ use super::process::Process;
 use super::proxy::{Aim, Api, Gate, Moment, Proxy};
 
 /// One for each test that shares a cluster.
-const N_WAYS: usize = 8;
+const N_WAYS: usize = 9;
 /// What a cluster of several keeps of each record, and how many must have it.
 const REPLICATED: &str = "
 offsets.topic.replication.factor=3
