@@ -84,31 +84,40 @@ fn a_process_that_leaves_for_good_hands_its_partitions_over_at_once() {
 fn a_revoke_that_outlasts_its_budget_aborts_and_nothing_else_ends() {
     let Some(broker) = Broker::shared() else { return };
     let (deployment, load) = (Deployment::new(&broker.address()), Load::new(Order::Time, SEED));
-    // Records wait longer on their way out than the group waits for them, and nearly always some
-    // do.
+    // Each commit writes, and what it writes waits longer on its way out than the group waits for
+    // it. No time ends a transaction here, only so many events.
     let slow = [
-        "processing.commit_interval_ms=2000",
-        "kafka.client.linger.ms=300",
+        "kafka.session_timeout_ms=120000",
+        "kafka.transaction_timeout_ms=100000",
+        "processing.commit_interval_ms=50000",
+        "processing.transaction_events_max=500",
+        "kafka.client.linger.ms=1500",
         "kafka.revoke_budget_ms=100",
-        "processing.transaction_events_max=2000",
     ];
     let mut gives = deployment.instance("gives", 1).with(&slow);
     let mut takes = deployment.instance("takes", 1);
-    let feed = deployment.feed();
+    let (feed, scores) = (deployment.feed(), deployment.topic("scores"));
+    let (open, rest) = load.stream.split_at(PIECE);
+    let committed = "lifetide_transactions_total{outcome=\"committed\"}";
 
     let mut first = gives.start();
     gives.wait_until_ready(&mut first);
-    let mut second = takes.start();
-    let mut pieces = load.stream.chunks(PIECE);
-    wait_until("the revoke to abort a transaction", DEADLINE, || {
+    feed.send(open.to_vec());
+    wait_until("a transaction to be open", DEADLINE, || {
         first.assert_runs();
-        pieces.next().into_iter().for_each(|piece| feed.send(piece.to_vec()));
-        let log = first.log();
-        log.contains("transaction aborted").then_some(()).ok_or(log)
+        let n_written: i64 = deployment.topics.end_offsets(&scores).iter().sum();
+        (n_written > 0).then_some(()).ok_or_else(|| "no score".to_owned())
     });
-    pieces.for_each(|piece| feed.send(piece.to_vec()));
-    deployment.wait_for_end(&mut [&mut first, &mut second]);
-    Instance::stop(first);
+    let mut second = takes.start();
+    first.wait_for_log("transaction aborted", 1);
+    assert_eq!(gives.metric(committed), 0);
+    feed.send(rest.to_vec());
+    wait_until("what is kept to be committed", DEADLINE, || {
+        first.assert_runs();
+        (gives.metric(committed) > 0).then_some(()).ok_or_else(|| first.log())
+    });
+    Instance::leave(first);
+    deployment.wait_for_end(&mut [&mut second]);
     Instance::stop(second);
 
     let outcome = Outcome::read(&deployment, &load);
