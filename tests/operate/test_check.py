@@ -7,10 +7,10 @@ import time
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import (
-    AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType,
+    AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ConfigSource, ResourceType,
 )
 
-from conftest import DEADLINE_S, Processor
+from conftest import DEADLINE_S, Processor, wait_until
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def document(one: Processor, *arguments) -> tuple[int, dict]:
 
 
 def configure(one: Processor, kind: str, settings: dict):
-    """Sets settings of a topic; `None` takes one away."""
+    """Sets settings of a topic, and waits until the broker tells them; `None` takes one away."""
     topic = one.topics[f"kafka.{kind}_topic"]
     entries = [
         ConfigEntry(
@@ -59,6 +59,15 @@ def configure(one: Processor, kind: str, settings: dict):
     admin = AdminClient({"bootstrap.servers": one.settings["kafka.brokers"]})
     for future in admin.incremental_alter_configs([resource]).values():
         future.result(timeout=60)
+    asked = ConfigResource(ResourceType.TOPIC, topic)
+
+    def is_told():
+        told = admin.describe_configs([asked])[asked].result(timeout=60)
+        own = {name: entry.value for name, entry in told.items()
+               if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value}
+        return all(own.get(name) == value for name, value in settings.items())
+
+    wait_until(f"{topic} to have {settings}", is_told)
 
 
 BAD = [
