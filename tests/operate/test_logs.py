@@ -20,6 +20,8 @@ CUSTOMERS = [
     "zx-\u00fcml\u00e4ut", "zx-%41", "zx-" + "l" * 125, "zx-erased-1",
 ]
 MARK = "zx-"
+# More than a process tells lines of itself, also where it has a bad day with its broker.
+MANY = [f"zx-many-{number}" for number in range(200)]
 AMOUNT = "61.83"
 # Fields whose digits are drawn, and so may be those of an amount or an id.
 DRAWN = ("timestamp", "address", "group", "input")
@@ -75,27 +77,27 @@ def documents(text: str) -> list[dict]:
 def test_each_line_is_an_object_and_names_no_customer(processor, broker, scratch):
     token = scratch / "token"
     token.write_text(SECRET)
-    one = processor({
-        "http.token_file": str(token), "processing.idle_lag_s": 5, "kafka.session_timeout_ms": 6000,
-        "kafka.transaction_timeout_ms": 5500, "processing.stall_timeout_s": 5,
-    }, partitions=2)
+    one = processor({"http.token_file": str(token), "processing.idle_lag_s": 5}, partitions=2)
     topic = one.topics["kafka.input_topic"]
-    records = [event(customer, amount=AMOUNT) for customer in CUSTOMERS]
-    records += [bad for customer in CUSTOMERS for bad in refused(customer)]
-    records += [(None, b"zx-no-key"), event("zx-erased-1", "customer.erased", "2024-02-01")]
+    records = [event(customer, amount=AMOUNT) for customer in [*CUSTOMERS, *MANY]]
+    bad = [record for customer in [*CUSTOMERS, *MANY[:20]] for record in refused(customer)]
+    records += [*bad, (None, b"zx-no-key"), event("zx-erased-1", "customer.erased", "2024-02-01")]
     produce(broker, topic, records)
     # Time goes on by the wall clock, and whoever bought once in 2024 has lapsed by now.
-    wait_until("signals of silence", lambda: metric(one.url, "lifetide_signals_total") >= 8)
-    assert metric(one.url, "lifetide_dead_letters_total") >= 9 * len(CUSTOMERS)
-    assert metric(one.url, "lifetide_timers_fired_total") >= 8
+    n_lapsed = len(CUSTOMERS) + len(MANY) - 1
+    for name in ("signals", "timers_fired"):
+        wait_until(name, lambda: metric(one.url, f"lifetide_{name}_total") >= n_lapsed)
+    assert metric(one.url, "lifetide_dead_letters_total") >= 0.9 * len(bad)
 
-    seen = set()
-    for customer in [*CUSTOMERS, "zx-nobody", "zx-\u0000", "zx-" + "y" * 400]:
+    seen = []
+    for customer in [*CUSTOMERS, *MANY[:40], "zx-nobody", "zx-\u0000", "zx-" + "y" * 400]:
         for path in (urllib.parse.quote(customer, safe=""), "%ff" + MARK, customer.encode().hex()):
             for secret in (SECRET, "wrong-" + SECRET):
                 answer = get(f"{one.url}/customers/{path}", {"Authorization": f"Bearer {secret}"})
-                seen.add(answer[0])
-    assert {200, 400, 401, 404} <= seen
+                seen.append(answer[0])
+    assert {200, 400, 401, 404} <= set(seen)
+    refusals = "events were refused; `lifetide redrive` shows which and why"
+    wait_until("word of what was refused", lambda: refusals in one.process.text())
 
     one.config.write_text(one.config.read_text() + 'kafka.client."sasl.password" = "hunter2"\n'
                           + 'churn.cooldown_days = 31\n')
@@ -119,10 +121,11 @@ def test_each_line_is_an_object_and_names_no_customer(processor, broker, scratch
                   "shutting down", "partitions revoked", "stopped"):
         assert state in said, (state, said)
     assert said.count("started") == said.count("stopped") == 1
-    assert "events were refused; `lifetide redrive` shows which and why" in said
-    # One line a change of state: nothing of what came in or went out has one of its own.
-    assert len(lines) < 40, text
-    assert all(one != other for one, other in zip(bare, bare[1:])), text
+    # One line a change of state: nothing of what came in or went out has one of its own. What
+    # a broker's pause brings about is told as often as it happens.
+    assert len(lines) < min(n_lapsed, len(bad), len(seen)), text
+    calm = [line for line in bare if line["level"] == "INFO"]
+    assert all(one != other for one, other in zip(calm, calm[1:])), text
 
 
 def test_what_ends_a_run_is_a_line_as_well(lifetide, scratch):
