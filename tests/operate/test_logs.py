@@ -26,6 +26,7 @@ AMOUNT = "61.83"
 # Fields whose digits are drawn, and so may be those of an amount or an id.
 DRAWN = ("timestamp", "address", "group", "input")
 SECRET = "token-0123456789abcdef"
+DAY_MINUTES = 24 * 60
 
 
 def produce(broker: str, topic: str, records: list[tuple[bytes | None, bytes]]):
@@ -138,6 +139,11 @@ def test_what_ends_a_run_is_a_line_as_well(lifetide, scratch):
     assert "`processing.workers` is `0`" in said[0][1] and "`processing.worker`" in said[1][1]
 
 
+def minute_in_kolkata() -> int:
+    """Of the day there, which is five and a half hours ahead all year."""
+    return int(time.time() // 60 + 5.5 * 60) % DAY_MINUTES
+
+
 def on_terminal(arguments: list) -> tuple[subprocess.Popen, int]:
     """A process whose terminal is ours to read and to close."""
     ours, theirs = pty.openpty()
@@ -165,13 +171,14 @@ def read(terminal: int, text: list) -> str:
 def test_on_a_terminal_lines_are_short_and_local(processor):
     one = processor()
     assert one.stop() == 0
+    began_minute = minute_in_kolkata()
     child, terminal = on_terminal([one.lifetide, "run", "--config", one.config])
     shown = []
     try:
         wait_until("the line", lambda: " ready" in read(terminal, shown))
         child.send_signal(signal.SIGHUP)
         wait_until("the reload", lambda: "reloaded" in read(terminal, shown))
-        local = time.gmtime(time.time() + 5.5 * 3600)
+        ended_minute = minute_in_kolkata()
         child.terminate()
         assert child.wait(DEADLINE_S) == 0
         lines = re.sub(r"\x1b\[[0-9;]*m", "", read(terminal, shown)).splitlines()
@@ -181,7 +188,10 @@ def test_on_a_terminal_lines_are_short_and_local(processor):
     for line in lines:
         assert re.match(r"\d\d:\d\d:\d\d\.\d{3} +(INFO|WARN|ERROR) [^:{]", line), line
         assert "lifetide::" not in line, line
-    assert abs(int(lines[0][:2]) * 60 + int(lines[0][3:5]) - local.tm_hour * 60 - local.tm_min) < 5
+    # Also where a midnight is between them.
+    since_began = [(minute - began_minute) % DAY_MINUTES
+                   for minute in (int(lines[0][:2]) * 60 + int(lines[0][3:5]), ended_minute)]
+    assert since_began == sorted(since_began), (lines[0], began_minute, ended_minute)
     assert any("started version=" in line for line in lines), lines
 
 
