@@ -120,13 +120,10 @@ def test_a_stream_that_is_cut_and_resumed_has_each_signal_once_and_in_order(proc
     stream = Stream(one.url, stream.last_id)
     seen += stream.read(20)
 
-    # The stream ends with the process, and goes on behind the same id at the next one.
-    began = time.monotonic()
+    # The stream ends when the process begins to, and goes on behind the same id at the next one.
+    # One that is still open when the patience with it ends is cut off, which `read` does not take.
     assert one.stop() == 0
-    assert time.monotonic() - began < 20, "the stream held the process up"
-    rest = Stream.lines(stream)
-    for line in rest:
-        assert not line.startswith("event: gap")
+    assert b"event: gap" not in stream.answer.read()
     produce(one, [f"c-{number}" for number in range(40)])
     one.start()
     # The same query again, as a browser does it: the id says more.
@@ -157,7 +154,7 @@ def test_a_stream_ends_when_its_token_is_replaced(processor, tmp_path):
     until = time.monotonic() + DEADLINE_S
     for line in stream.lines():
         assert time.monotonic() < until, f"the stream goes on: {line}"
-    assert "reloaded" in one.process.text()
+    wait_until("word of the reload", lambda: "reloaded" in one.process.text())
     Stream(one.url, token=tokens[1]).close()
 
 
