@@ -12,9 +12,7 @@ import uuid
 import pytest
 import yaml
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import (
-    AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType,
-)
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 from jsonschema import Draft202012Validator
 
 import compatibility
@@ -321,23 +319,23 @@ def processed(one, broker, events, timestamp_ms=None, n_before=0) -> dict[int, s
     return reasons
 
 
-
-
-def open_to_any_time(broker: str, topic: str):
-    """Lets records be dated as far ahead as events may be."""
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[ConfigEntry(
-        "message.timestamp.after.max.ms", str(2**63 - 1),
-        incremental_operation=AlterConfigOpType.SET,
-    )])
+def open_to_any_time(broker: str) -> str:
+    """A topic whose records may be dated as far ahead as events may be."""
+    topic = f"input-{uuid.uuid4().hex[:8]}"
+    # From its beginning: a change is told as done before the broker goes by it.
+    config = {"message.timestamp.after.max.ms": str(2**63 - 1)}
     topics = AdminClient({"bootstrap.servers": broker})
-    topics.incremental_alter_configs([resource])[resource].result(60)
+    topics.create_topics([NewTopic(topic, 1, 1, config=config)])[topic].result(60)
+    wait_until("the topic", lambda: topic in topics.list_topics(timeout=60).topics)
+    return topic
 
 
 def test_the_program_takes_the_events_that_the_schema_allows_and_no_others(processor, broker):
     """Events with one fault, with several, and with none; then those of which a schema knows too
     little, each with what both say of it."""
-    one = processor({"processing.idle_lag_s": -1}, partitions=1)
-    open_to_any_time(broker, one.settings["kafka.input_topic"])
+    one = processor({
+        "processing.idle_lag_s": -1, "kafka.input_topic": open_to_any_time(broker),
+    }, partitions=1)
     dice = random.Random(20261123)
     alike = [odd_events.record(event) for event in
              [*schema("event")["examples"], *odd_events.single(), *odd_events.mixed(dice, 2000)]]
