@@ -35,6 +35,7 @@ class Mailbox:
         self.server = Controller(
             self, hostname="127.0.0.1", port=free_port(), tls_context=context,
             require_starttls=True, auth_required=True, authenticator=may_enter,
+            ready_timeout=DEADLINE_S,
         )
 
     async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802

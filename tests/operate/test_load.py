@@ -29,7 +29,7 @@ def test_a_load_is_sent_and_counted_and_customers_leave(processor):
         return sum(counted(one.url, f"lifetide_{name}_total") for name in names)
 
     wait_until(f"{sent} events", lambda: n_inputs() == sent)
-    assert counted(one.url, "lifetide_signals_total") > 10
+    wait_until("who leave", lambda: counted(one.url, "lifetide_signals_total") > 10)
     assert one.process.child.poll() is None
 
 

@@ -284,7 +284,10 @@ def test_the_first_start_sends_no_mail_of_old_signals_and_counts_them(
     wait_until("all signals", lambda: is_read_to_its_end(broker, group, topic))
     assert process.stop() == 0, process.text()
     assert mailbox.ids() == ids[4:]
-    assert process.text() == "left out 4 signals older than NEWS_DAYS (1)\n"
+    # A slow broker may make librdkafka say something too.
+    assert re.findall("^left out.*", process.text(), re.MULTILINE) == [
+        "left out 4 signals older than NEWS_DAYS (1)"
+    ]
     # Another group begins as one that was set back: what was left out comes, and nothing twice.
     group, start = notifier(
         tmp_path / "more", broker, topic, mailbox, SEVERITY_MIN="low", NEWS_DAYS="4",
