@@ -335,7 +335,7 @@ fn a_regular_buyer_who_falls_silent_is_told_with_every_line_to_come() {
         "Has bought on 20 days, usually every 7 days, and has been silent for 10 days; \
          1 in 3 loyal customers are silent that long.",
         "Without a purchase they count as at risk from 2022-06-19, as lapsed from 2022-07-06.",
-        "No decline so far; without a purchase one is signalled on 2022-08-23.",
+        "No alarm of decline stands; without a purchase one is raised on 2022-08-23.",
         "Has brought 800.00 USD so far.",
     ];
     assert_eq!(why.sentences, expect);

@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
             if error.is_data() {
                 not_json(&format!("`{}` is not a JSON object", shortened(text)))
             } else {
-                not_json(&error.to_string())
+                not_json(&format!("{error}; an event is one JSON object"))
             }
         })
     }

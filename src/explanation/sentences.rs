@@ -92,9 +92,9 @@ impl Said<'_> {
                  before the last"
             )
         } else if let Some(on) = crosses_on {
-            format!("No decline so far; without a purchase one is signalled on {on}")
+            format!("No alarm of decline stands; without a purchase one is raised on {on}")
         } else {
-            "No decline so far".to_owned()
+            "No alarm of decline stands".to_owned()
         })
     }
 
