@@ -129,6 +129,7 @@ impl Service {
             },
             metrics: Arc::clone(&self.common.metrics),
             lanes: Arc::clone(&self.lanes),
+            models: Arc::clone(&self.common.models),
             customers: Arc::new(finder),
             signals: Arc::clone(&self.broadcast),
             lists: Lists::new(Arc::new(lister)),

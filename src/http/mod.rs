@@ -56,6 +56,7 @@ use crate::broadcast::Broadcast;
 use crate::churn::Tiers;
 use crate::lifecycle::Lanes;
 use crate::metrics::Metrics;
+use crate::models::Models;
 use crate::money::Currency;
 use connection::LimitedListener;
 
@@ -67,6 +68,8 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// Asked at `/live`, `/ready` and `/overview`.
     pub lanes: Arc<Lanes>,
+    /// Asked at `/overview`.
+    pub models: Arc<Models>,
     /// Asked at `/customers/{id}`.
     pub customers: Arc<dyn CustomerLookup>,
     /// Asked at `/customers`.

@@ -24,6 +24,8 @@ struct Overview<'a> {
     stalls: Vec<String>,
     currency: &'a str,
     lanes: Vec<Lane>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<InUse>,
     n_partitions: i32,
     partitions: Vec<Held>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,6 +42,13 @@ struct Overview<'a> {
 struct Lane {
     lane: usize,
     state: &'static str,
+}
+
+/// What customers are predicted by.
+#[derive(Serialize)]
+struct InUse {
+    label: String,
+    identifiable: bool,
 }
 
 #[derive(Serialize)]
@@ -110,6 +119,10 @@ impl<'a> Overview<'a> {
             ready: services.lanes.is_ready(),
             stalls: services.lanes.stalls(),
             currency: currency.code(),
+            model: services.models.wanted().model.map(|model| InUse {
+                label: model.label().to_owned(),
+                identifiable: model.identifiable(),
+            }),
             lanes: lanes.map(|(lane, state)| Lane { lane, state: state.as_str() }).collect(),
             n_partitions: *n_partitions,
             partitions: partitions.iter().map(Held::of).collect(),

@@ -12,7 +12,7 @@ use crate::calendar::Day;
 use crate::churn::Lifecycle;
 use crate::customer::Driver;
 use crate::lifecycle::{LaneState, Shutdown};
-use crate::pipeline::Stake;
+use crate::pipeline::{Stake, testing::plan};
 
 pub(super) const LONG: Duration = Duration::from_secs(20);
 /// Silence that ends a connection soon, and yet is longer than what an answer waits for its turn
@@ -118,6 +118,7 @@ pub(super) fn start(token: Option<Token>, limits: Limits, silence_max: Duration)
         },
         metrics: Arc::clone(&metrics),
         lanes: Arc::clone(&lanes),
+        models: Arc::new(Models::fixed(plan(None))),
         customers: Arc::new(Shop),
         lists: Lists::new(Arc::new(Shop)),
         group: Group::new(Arc::new(move || asked.lock().unwrap().clone())),

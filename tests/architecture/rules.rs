@@ -195,7 +195,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row { module: "models", modules: &[PURE], crates: &[], std: NO_SOCKETS },
     Row {
         module: "http",
-        modules: &[PURE, &["broadcast", "config", "store", "metrics", "lifecycle"]],
+        modules: &[PURE, &["broadcast", "config", "store", "metrics", "lifecycle", "models"]],
         crates: &["axum", "futures_util", "serde", "serde_json", "thiserror", "tokio", "tracing"],
         std: ANY,
     },

@@ -158,7 +158,7 @@ STATUSES = {
     "431": {"headers": {**WITH_TOKEN, "X-Long": "x" * 20_000}},
 }
 # Answers of a defect, which nothing from outside brings about: src/http/tests.rs has them.
-OF_DEFECTS = {("/live", "503"), ("/customers/{id}", "500")}
+OF_DEFECTS = {("/live", "503"), ("/customers", "500"), ("/customers/{id}", "500")}
 # Held against the document by a test of its own.
 APART = {("/signals", "200"), *[(path, "503") for path in promising("503")]} | OF_DEFECTS
 

@@ -33,6 +33,8 @@ let kept = [];
 let newest_on = "";
 let n_unsaid = 0;
 let is_paused = false;
+/** What the model in use cannot say. */
+let caveat = "";
 
 /** Sets up; `onLook` is called with the id of a customer that somebody wants to see. */
 export function begin(onLook) {
@@ -70,6 +72,13 @@ export function tiers(names) {
   select.append(...[...names].reverse().map((name) => make("option", { value: name }, name)));
 }
 
+/** Takes note of the model that is in use, if there is one. */
+export function predictedBy(model) {
+  if (!model) caveat = " No model yet: nothing is predicted.";
+  else if (model.identifiable) caveat = "";
+  else caveat = " The model cannot tell who has left from who buys rarely.";
+}
+
 const link = (id) => make("button", { class: "id", type: "button", onclick: () => look(id) }, id);
 
 /** Asks for the list anew. */
@@ -91,7 +100,7 @@ export async function refresh() {
   const restoring = page.restoring ? " Some are still being read back." : "";
   say(
     byId("value-note"),
-    `${count(customers.length)} of ${count(page.total)}${until}.${restoring}`,
+    `${count(customers.length)} of ${count(page.total)}${until}.${restoring}${caveat}`,
   );
   byId("value-more").hidden = !page.next;
 }

@@ -28,6 +28,7 @@ async function overlook() {
     const now = await ask("/overview");
     health.show(now);
     leaving.tiers(now.tiers);
+    leaving.predictedBy(now.model);
     stakes.matrix(now);
     stakes.drivers(now);
     overview = now;
