@@ -146,7 +146,7 @@ fn introduce(settings: &Settings, shop: &Shop, story: Duration, address: SocketA
         shop.truth().to_follow(day).map(|planted| invite(planted, address)).collect();
     let text = format!(
         "Lifetide processes two years of a simulated shop with {n_customers} customers in \
-         {story_s} s.\n\
+         {story_s} s, then says whom it found.\n\
          the page  http://{address}/\n\
          metrics   http://{address}/metrics\n\
          The broker is librdkafka's mock, inside this process: it proves nothing about durability \
