@@ -267,7 +267,6 @@ impl Steward {
             let high = self.uncommitted.fetch_watermarks(topic, partition, ASK);
             match (stable, high) {
                 (Ok((low, stable)), Ok((_, high))) => {
-                    self.health.set_answered(true);
                     self.ends.learnt(partition, stable);
                     self.show_ends(partition, low, stable, high);
                     if is_at_one_input {
@@ -285,6 +284,10 @@ impl Steward {
                     return;
                 }
             }
+        }
+        // Not before all have: brokers that come back one by one come back once.
+        if !owned.is_empty() {
+            self.health.set_answered(true);
         }
     }
 
