@@ -200,8 +200,9 @@ Examples:
   lifetide redrive --config lifetide.toml --reason unknown_currency --reason future --send
   lifetide redrive --config lifetide.toml --partition 3 --since 2026-05-01T00:00:00Z --send
 
-A letter is sent once, whatever the filters of earlier runs were. Those of erased customers, and
-those that were cut to fit a message, stay where they are.
+A letter is sent once, whatever the filters of earlier runs were. Those that this configuration
+would refuse again, those of erased customers, and those that were cut to fit a message, stay where
+they are.
 
 Exit codes:
   0   done

@@ -5,12 +5,11 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Seek, Write, stderr, stdout};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Error, Result, bail};
 
 use super::reading::{self, Source};
-use super::{Outcome, load_config, partitioner, printed, progress, until_signalled};
+use super::{Outcome, load_config, now_ms, partitioner, printed, progress, until_signalled};
 use crate::calendar::{Calendar, Day, rfc3339};
 use crate::cli;
 use crate::config::{Config, Purpose};
@@ -181,9 +180,4 @@ impl History {
 
 fn unfinished(error: &str) -> Error {
     Error::msg(format!("{error}; the same command goes on where the last commit ended"))
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

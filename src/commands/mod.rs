@@ -29,7 +29,7 @@ use std::fs;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -123,6 +123,12 @@ fn until_signalled<T>(work: impl FnOnce(&Shutdown) -> Result<T>) -> Result<T> {
     let _entered = runtime.enter();
     runtime.spawn(shutdown.on_signals(GRACE).context("signals cannot be heard")?);
     work(&shutdown)
+}
+
+/// The time of this machine, in milliseconds since 1970.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A bar on a terminal, nothing in a pipe.

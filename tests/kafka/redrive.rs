@@ -22,6 +22,8 @@ const N_FOREIGN: usize = 1000;
 const N_BAD: usize = 40;
 /// Longer than what a dead letter keeps.
 const LONG_BYTES: usize = 920_000;
+/// With it those letters become right.
+const RATE: [&str; 2] = ["--set", "processing.rates.EUR=1.25"];
 const SMALL: [&str; 2] = ["--set", "processing.transaction_events_max=4"];
 
 /// A shop whose processor has refused all that was sent to it.
@@ -166,33 +168,48 @@ fn a_redrive_sends_what_its_filters_say_and_never_twice() {
     assert_says(&out, letters.len(), "match");
     assert_says(&out, 1, "  cut to fit a message");
     assert_says(&out, 2, "  of erased customers");
-    assert_says(&out, N_FOREIGN + N_BAD, "  can be sent");
+    let n_refused = N_FOREIGN + N_BAD;
+    let why = format!("{N_BAD} bad_value, {N_FOREIGN} unknown_currency");
+    assert_says(&out, n_refused, &format!("  would be refused again today: {why}"));
+    assert_says(&out, 0, "  can be sent");
     assert!(out.contains("as in: amount: `1.005`"), "{out}");
-    for nobody in [["--since", "2150-01-01T00:00:00Z"], ["--until", "1990-01-01T00:00:00Z"]] {
-        assert_says(&shop.redrive(&[&nobody[..], &["--send"]].concat()), 0, "match");
+    let out = shop.redrive(&RATE);
+    assert_says(&out, N_BAD, &format!("  would be refused again today: {N_BAD} bad_value"));
+    assert_says(&out, N_FOREIGN, "  can be sent");
+    for nobody in [
+        &["--since", "2150-01-01T00:00:00Z"][..],
+        &["--until", "1990-01-01T00:00:00Z"],
+        &["--reason", "bad_value"],
+        &["--reason", "unknown_currency"],
+    ] {
+        assert_says(&shop.redrive(&[nobody, &["--send"]].concat()), 0, "sent to");
     }
     assert_eq!((ends("events"), ends("refused")), before, "nothing was to be sent");
 
-    let is_bad = |letter: &&Record| reason(letter) == "bad_value";
+    let is_foreign = |letter: &&Record| {
+        reason(letter) == "unknown_currency" && letter.key.as_deref() != Some(b"gone".as_slice())
+    };
     let is_of = |letter: &Record| header(letter, "lifetide.partition").as_deref() == Some("1");
-    let some: Vec<&Record> = letters.iter().filter(|it| is_bad(it) && is_of(it)).collect();
-    let all: Vec<&Record> = letters.iter().filter(is_bad).collect();
+    let some: Vec<&Record> = letters.iter().filter(|it| is_foreign(it) && is_of(it)).collect();
+    let all: Vec<&Record> = letters.iter().filter(is_foreign).collect();
     assert!(!some.is_empty() && some.len() < all.len());
-    let out = shop.redrive(&["--reason", "bad_value", "--partition", "1", "--send"]);
+    let send = [&RATE[..], &["--reason", "unknown_currency", "--send"]].concat();
+    let out = shop.redrive(&[&send[..], &["--partition", "1"]].concat());
     assert_says(&out, some.len(), "sent to");
     shop.check_sent(&some);
-    let out = shop.redrive(&["--reason", "bad_value", "--send"]);
+    let out = shop.redrive(&send);
     assert_says(&out, some.len(), "  sent before");
     assert_says(&out, all.len() - some.len(), "sent to");
     shop.check_sent(&all);
 
-    // Refused again they are new letters, which can be sent again once.
+    // Refused again by a processor without the rate, they are new letters, which can be sent again
+    // once.
     process(&shop.deployment, &mut shop.instance);
-    let again: Vec<Record> = shop.letters().split_off(0);
+    let again: Vec<Record> = shop.letters();
     let again: Vec<&Record> =
         again.iter().filter(|it| header(it, "lifetide.redriven").is_some()).collect();
     assert_eq!(again.len(), all.len());
-    let out = shop.redrive(&["--reason", "bad_value", "--send"]);
+    let out = shop.redrive(&send);
     assert_says(&out, all.len(), "  sent before");
     assert_says(&out, all.len(), "sent to");
     shop.check_sent(&[&all[..], &again].concat());
@@ -207,7 +224,7 @@ fn a_redrive_that_is_killed_sends_each_letter_once() {
     let written = || -> i64 {
         shop.deployment.topics.end_offsets(&shop.deployment.topic("events")).iter().sum()
     };
-    let send = [&SMALL[..], &["--reason", "unknown_currency", "--send"]].concat();
+    let send = [&SMALL[..], &RATE, &["--reason", "unknown_currency", "--send"]].concat();
     for kill in 1..=N_KILLS_MAX {
         let n_before = written();
         let command = shop.deployment.command("redrive", &send);

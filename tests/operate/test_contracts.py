@@ -362,8 +362,10 @@ def test_what_a_processor_writes_is_what_the_schemas_say(processor, broker):
         "not_json", "missing_field", "unknown_type", "bad_value", "unknown_currency",
         "key_mismatch", "future",
     }
-    # Sent again, those of one reason are refused again, and leave letters and a receipt.
-    one.command("redrive", "--reason", "unknown_type", "--send")
+    # Sent again by who knows a rate that the processor does not, those of one reason are refused
+    # again, and leave letters and a receipt.
+    rate = ["--set", "processing.rates.GBP=1.25"]
+    one.command("redrive", "--reason", "unknown_currency", *rate, "--send")
     wait_until("the redriven", lambda: counted(one) > len(odd_events.lives()))
     receipts = redriven = 0
     for record in read(broker, one.settings["kafka.dlq_topic"]):

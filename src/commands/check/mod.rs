@@ -9,11 +9,10 @@ mod topics;
 
 use std::env;
 use std::io::{self, IsTerminal};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
-use super::{Outcome, load_config, printed};
+use super::{Outcome, load_config, now_ms, printed};
 use crate::cli::{self, Format};
 use crate::config::{Config, ConfigFaults, Purpose};
 use crate::kafka::admin::{Cluster, Refusal};
@@ -138,11 +137,6 @@ fn check_cluster(
             judge_stamps(input, ahead, findings);
         }
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What the stamps of records tell of clocks. That none lies ahead does not tell that nobody's

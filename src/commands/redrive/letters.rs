@@ -1,11 +1,10 @@
-//! Which dead letters are wanted, and what may be done with each: filters, receipts and erasures
-//! in, a verdict out. It speaks to no broker. Called by `redrive`.
+//! Which dead letters are wanted, and what may be done with each: filters, receipts, erasures and
+//! the rules of today in, a verdict out. It speaks to no broker. Called by `redrive`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
 
 use crate::cli;
-use crate::event::{self, Reason};
+use crate::event::{self, Envelope, Intake, Reason};
 use crate::kafka::placement::follow;
 use crate::record::dead_letter::{DeadLetter, Origin};
 use crate::record::erased::{self, ErasedHash};
@@ -22,7 +21,7 @@ pub(super) struct Letter {
 }
 
 /// What may be done with a letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Verdict {
     /// The filters leave it out.
     Unwanted,
@@ -38,6 +37,8 @@ pub(super) enum Verdict {
     Erased,
     /// Nobody can say where its customer lies now.
     Unplaced,
+    /// By the rules of today it would only become another letter.
+    Refused(Reason),
     /// It can be sent.
     Sendable,
 }
@@ -60,6 +61,10 @@ pub(super) struct Known<'a> {
     pub(super) input_topic: &'a str,
     /// Of the input topic.
     pub(super) n_partitions: i32,
+    /// By what the processor would judge what is sent.
+    pub(super) intake: Intake,
+    /// The stamp of what is sent, in milliseconds.
+    pub(super) now_ms: i64,
     /// What was sent before, by partition of the dead-letter topic.
     pub(super) sent: BTreeMap<i32, Offsets>,
     /// Erased customers: hash of the id → time of the erasure in milliseconds.
@@ -89,7 +94,13 @@ impl Known<'_> {
         } else if self.place(letter) == Place::Unknown {
             Verdict::Unplaced
         } else {
-            Verdict::Sendable
+            let DeadLetter { key, payload, .. } = &letter.record;
+            let timestamp_ms = Some(self.now_ms);
+            let (key, payload) = (key.as_deref(), payload.as_deref());
+            match event::decode(Envelope { payload, key, timestamp_ms }, &self.intake) {
+                Ok(_) => Verdict::Sendable,
+                Err(rejection) => Verdict::Refused(rejection.reason),
+            }
         }
     }
 
@@ -132,81 +143,23 @@ impl Known<'_> {
     }
 }
 
-/// What was found, by verdict and by where it was refused.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    n_letters: u64,
-    /// Records that are neither letters nor receipts.
-    pub(super) n_foreign: u64,
-    n_by_verdict: [u64; 8],
-    /// By reason and input partition, of what is wanted.
-    groups: BTreeMap<(Reason, i32), Group>,
-}
-
-#[derive(Debug)]
-struct Group {
-    n_wanted: u64,
-    n_sendable: u64,
-    detail: String,
-}
-
-impl Tally {
-    pub(super) fn take(&mut self, letter: &Letter, verdict: Verdict) {
-        self.n_letters += 1;
-        self.n_by_verdict[verdict as usize] += 1;
-        if verdict == Verdict::Unwanted {
-            return;
-        }
-        let rejection = &letter.origin.rejection;
-        let group = self.groups.entry((rejection.reason, letter.origin.partition));
-        let group = group.or_insert_with(|| Group {
-            n_wanted: 0,
-            n_sendable: 0,
-            detail: rejection.detail.clone(),
-        });
-        group.n_wanted += 1;
-        group.n_sendable += u64::from(verdict == Verdict::Sendable);
-    }
-
-    pub(super) fn print(&self, out: &mut impl Write, topic: &str) -> io::Result<()> {
-        let n = |verdict: Verdict| self.n_by_verdict[verdict as usize];
-        writeln!(out, "{:>10} dead letters in `{topic}`", self.n_letters)?;
-        let wanted = self.n_letters - n(Verdict::Unwanted);
-        for (count, what) in [
-            (wanted, "match"),
-            (n(Verdict::SentBefore), "  sent before"),
-            (n(Verdict::Foreign), "  of another input topic"),
-            (n(Verdict::Repeat), "  of a record that an earlier letter is of"),
-            (n(Verdict::Cut), "  cut to fit a message: whole only where they were refused"),
-            (n(Verdict::Erased), "  of erased customers"),
-            (n(Verdict::Unplaced), "  refused under another partition count, with no place now"),
-            (n(Verdict::Sendable), "  can be sent"),
-        ] {
-            writeln!(out, "{count:>10} {what}")?;
-        }
-        for ((reason, partition), group) in &self.groups {
-            let Group { n_wanted, n_sendable, detail } = group;
-            let of = format!("{reason} in partition {partition}, {n_sendable} can be sent");
-            writeln!(out, "{n_wanted:>10} {of}, as in: {detail}")?;
-        }
-        if self.n_foreign > 0 {
-            writeln!(out, "{:>10} other records, not of lifetide", self.n_foreign)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use rust_decimal::Decimal;
 
     use super::*;
     use crate::cli::{Cli, Command, Redrive};
     use crate::event::Rejection;
     use crate::kafka::placement::Partitioner;
+    use crate::money::{Currency, Rates};
     use crate::record::dead_letter::Refused;
 
     const AT_MS: i64 = 1_714_564_800_000;
+    const SKEW_MS: i64 = 60_000;
+    /// An event of `c1` that nobody refuses.
+    const GOOD: &str =
+        r#"{"type":"cart.abandoned","customer_id":"c1","occurred_at":1714564800000}"#;
 
     fn arguments(filters: &str) -> Redrive {
         let line = format!("lifetide redrive --config a {filters}");
@@ -234,10 +187,14 @@ mod tests {
     fn known(arguments: &Redrive, n_partitions: i32, erased_at_ms: i64) -> Known<'_> {
         let mut offsets = Offsets::default();
         offsets.insert(8);
+        let [currency, other] = ["USD", "EUR"].map(|code| Currency::parse(code).unwrap());
+        let rates = Rates([(other, Decimal::ONE)].into());
         Known {
             arguments,
             input_topic: "checkout.events",
             n_partitions,
+            intake: Intake { currency, rates, future_skew_max_ms: Some(SKEW_MS) },
+            now_ms: AT_MS,
             sent: BTreeMap::from([(1, offsets)]),
             erased: BTreeMap::from([(erased::hash_of("gone"), erased_at_ms)]),
             met: BTreeSet::new(),
@@ -252,7 +209,7 @@ mod tests {
 
     #[test]
     fn filters_leave_out_what_they_do_not_name() {
-        let letter = letter(Some("c1"), "{}");
+        let letter = letter(Some("c1"), GOOD);
         for filters in [
             "",
             "--reason bad_value",
@@ -277,11 +234,40 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_told_by_place_and_what_was_cut_stays() {
-        let whole = letter(Some("c1"), "{}");
-        check("", &Letter { offset: 8, ..letter(Some("c1"), "{}") }, 0, Verdict::SentBefore);
+        let whole = letter(Some("c1"), GOOD);
+        check("", &Letter { offset: 8, ..letter(Some("c1"), GOOD) }, 0, Verdict::SentBefore);
         check("", &Letter { offset: 8, partition: 0, ..whole }, 0, Verdict::Sendable);
         let cut = letter(Some("c1"), &"x".repeat(900_001));
         check("", &cut, 0, Verdict::Cut);
+    }
+
+    /// Goal: what it was refused for then tells nothing; only what sending it would come to.
+    #[test]
+    fn a_letter_that_would_be_refused_again_is_left_with_the_reason_of_today() {
+        let order = |money: &str| {
+            format!(
+                r#"{{"type":"order.completed","customer_id":"c1","occurred_at":"2024-01-01T00:00:00Z",{money}}}"#
+            )
+        };
+        let dated = |at_ms: i64| GOOD.replace("1714564800000", &at_ms.to_string());
+        let refused = Verdict::Refused;
+        for (key, payload, expect) in [
+            (Some("c1"), "no".to_owned(), refused(Reason::NotJson)),
+            (Some("c1"), "{}".to_owned(), refused(Reason::MissingField)),
+            (Some("c1"), order(r#""amount":"1.005""#), refused(Reason::BadValue)),
+            (
+                Some("c1"),
+                order(r#""amount":"1","currency":"GBP""#),
+                refused(Reason::UnknownCurrency),
+            ),
+            (Some("c2"), GOOD.to_owned(), refused(Reason::KeyMismatch)),
+            (None, GOOD.to_owned(), refused(Reason::KeyMismatch)),
+            (Some("c1"), dated(AT_MS + SKEW_MS + 1), refused(Reason::Future)),
+            (Some("c1"), dated(AT_MS + SKEW_MS), Verdict::Sendable),
+            (Some("c1"), order(r#""amount":"1","currency":"EUR""#), Verdict::Sendable),
+        ] {
+            check("", &letter(key, &payload), 0, expect);
+        }
     }
 
     /// Goal: whichever names the customer, key or payload, and however broken the payload is; the
@@ -298,7 +284,8 @@ mod tests {
             Letter { timestamp_ms: None, ..letter(Some("gone"), &named) },
         ] {
             check("", &letter, AT_MS - 500, Verdict::Erased);
-            check("", &letter, AT_MS - 501, Verdict::Sendable);
+            let arguments = arguments("");
+            assert_ne!(known(&arguments, 4, AT_MS - 501).judge(&letter), Verdict::Erased);
         }
         for undated in [
             "not json",
@@ -308,24 +295,25 @@ mod tests {
         ] {
             check("", &letter(Some("gone"), undated), 0, Verdict::Erased);
         }
-        check("", &letter(Some("c1"), r#"{"customer_id":7}"#), AT_MS, Verdict::Sendable);
+        let unnamed = letter(Some("c1"), r#"{"customer_id":7}"#);
+        check("", &unnamed, AT_MS, Verdict::Refused(Reason::MissingField));
     }
 
     #[test]
     fn of_two_letters_of_one_record_only_the_first_counts() {
         let arguments = arguments("--since 2024-05-01T12:00:00Z");
         let mut known = known(&arguments, 4, 0);
-        let first = Letter { timestamp_ms: Some(0), ..letter(Some("c1"), "{}") };
-        let later = Letter { offset: 9, partition: 0, ..letter(Some("c1"), "{}") };
+        let first = Letter { timestamp_ms: Some(0), ..letter(Some("c1"), GOOD) };
+        let later = Letter { offset: 9, partition: 0, ..letter(Some("c1"), GOOD) };
         assert_eq!(known.judge(&first), Verdict::Unwanted);
         assert_eq!(known.judge(&later), Verdict::Repeat);
-        let mut other = Letter { offset: 10, ..letter(Some("c1"), "{}") };
+        let mut other = Letter { offset: 10, ..letter(Some("c1"), GOOD) };
         other.origin.partition = 2;
         assert_eq!(known.judge(&other), Verdict::Sendable);
         // The topic was made anew: the same place, another record.
-        for (key, payload) in [(Some("c2"), "{}"), (Some("c1"), "{ }"), (None, "c1{}")] {
+        for (key, payload) in [(Some("c2"), GOOD), (Some("c1"), "{ }"), (None, "c1{}")] {
             let anew = Letter { offset: 11, ..letter(key, payload) };
-            assert_eq!(known.judge(&anew), Verdict::Sendable, "{key:?} {payload}");
+            assert_ne!(known.judge(&anew), Verdict::Repeat, "{key:?} {payload}");
         }
     }
 

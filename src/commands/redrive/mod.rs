@@ -3,6 +3,7 @@
 //! letters may go is judged in `letters`. Without `--send` it only reads.
 
 mod letters;
+mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write, stdout};
@@ -10,18 +11,21 @@ use std::ops::ControlFlow;
 
 use anyhow::{Error, Result};
 
-use super::{Outcome, load_config, printed, progress, until_signalled};
+use super::{Outcome, load_config, now_ms, printed, progress, until_signalled};
 use crate::cli;
 use crate::config::{Config, Kafka, Purpose};
+use crate::event::Intake;
 use crate::kafka::mover::{Addressed, Mover};
 use crate::kafka::scan::{Lying, Scan};
 use crate::kafka::topics;
 use crate::lifecycle::Shutdown;
+use crate::plan;
 use crate::record::changelog::Key;
 use crate::record::dead_letter::DeadLetter;
 use crate::record::erased::{self, ErasedHash};
 use crate::record::redriven::{self, Offsets};
-use letters::{Known, Letter, Place, Tally, Verdict};
+use letters::{Known, Letter, Place, Verdict};
+use tally::Tally;
 
 /// Records between two movements of a bar.
 const PROGRESS_RECORDS: u64 = 1000;
@@ -33,8 +37,10 @@ const PROGRESS_RECORDS: u64 = 1000;
 pub fn execute(arguments: &cli::Redrive) -> Result<Outcome> {
     let layers = &arguments.layers;
     let config = load_config(Some(&layers.config), &layers.sets, Purpose::Cluster)?;
+    let skew_ms = i64::from(config.processing.future_skew_max_s) * 1000;
+    let intake = plan::rules(&config, Some(skew_ms))?.intake;
     let run = |shutdown: &Shutdown| {
-        redrive(arguments, &config, shutdown).map_err(|error| {
+        redrive(arguments, &config, intake, shutdown).map_err(|error| {
             Error::msg(format!("{error}; the same command sends what was not sent"))
         })
     };
@@ -45,6 +51,7 @@ pub fn execute(arguments: &cli::Redrive) -> Result<Outcome> {
 fn redrive(
     arguments: &cli::Redrive,
     config: &Config,
+    intake: Intake,
     shutdown: &Shutdown,
 ) -> Result<Outcome, String> {
     let kafka = &config.kafka;
@@ -55,6 +62,8 @@ fn redrive(
         arguments,
         input_topic: &kafka.input_topic,
         n_partitions: topics::partitions(kafka, &kafka.input_topic)?,
+        intake,
+        now_ms: now_ms(),
         sent: read_receipts(&scan, shutdown)?,
         erased: read_erased(kafka, shutdown)?,
         met: BTreeSet::new(),
