@@ -186,6 +186,7 @@ Examples:
   lifetide import --config lifetide.toml --input orders.csv --until 2026-06-30 --strict
 
 The events go in order of time; set `churn.signals_from` to now before the processor reads them.
+Import before live traffic: into a topic that is ahead of the file they are late, and it warns.
 Stopped or killed, the same command goes on where the last commit ended; finished, it sends nothing.
 
 Exit codes:

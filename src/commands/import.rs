@@ -13,8 +13,9 @@ use super::{Outcome, load_config, now_ms, partitioner, printed, progress, until_
 use crate::calendar::{Calendar, Day, rfc3339};
 use crate::cli;
 use crate::config::{Config, Purpose};
+use crate::event::Intake;
 use crate::history::{Hashing, Options, Order, Row, Tally};
-use crate::kafka::custom;
+use crate::kafka::custom::Newest;
 use crate::kafka::mover::{Addressed, Bookmark, Mover};
 use crate::kafka::placement::Partitioner;
 use crate::kafka::topics;
@@ -45,6 +46,8 @@ struct History {
     /// Names the import: the same file, read in the same way, gives it again.
     fingerprint: String,
     calendar: Calendar,
+    /// By what the processor judges an event.
+    intake: Intake,
     /// Where its rows belong, if somebody said so.
     partitioner: Option<Partitioner>,
 }
@@ -60,7 +63,7 @@ impl History {
         let mut options = Options {
             mapping: arguments.map.clone(),
             calendar: rules.calendar.clone(),
-            intake: rules.intake,
+            intake: rules.intake.clone(),
             recorded_at_ms: Some(now_ms()),
             row_id_suffix: String::new(),
             until: arguments.until.map(Day::from_date),
@@ -82,7 +85,8 @@ impl History {
             bail!("`{name}` was changed while it was read; import it when it is complete");
         }
         let partitioner = arguments.partitioner.map(partitioner);
-        Ok(Self { rows, tally, fingerprint, calendar: rules.calendar, partitioner })
+        let (calendar, intake) = (rules.calendar, rules.intake);
+        Ok(Self { rows, tally, fingerprint, calendar, intake, partitioner })
     }
 
     /// Sends what is not in the topic yet, and prints the summary.
@@ -94,12 +98,14 @@ impl History {
         let bookmark = Bookmark::new(kafka, group, &kafka.input_topic).map_err(Error::msg)?;
         let n_before = usize::try_from(bookmark.n_done().map_err(Error::msg)?)?;
         let n_rows = self.rows.len();
-        if n_before < n_rows {
+        let newest = Newest::read(kafka, &kafka.input_topic, &self.intake).map_err(Error::msg)?;
+        if let Some(first) = self.rows.get(n_before) {
             self.warn_of_signals(config);
+            self.warn_of_lateness(config, first.event.occurred_at_ms, newest.occurred_at_ms);
         }
         let partitioner = match self.partitioner {
             Some(told) => told,
-            None => custom::partitioner(kafka, &kafka.input_topic).map_err(Error::msg)?,
+            None => newest.partitioner().map_err(Error::msg)?,
         };
         let n_partitions = topics::partitions(kafka, &kafka.input_topic).map_err(Error::msg)?;
         let bar = progress(n_rows as u64, "importing {bar:40} {pos}/{len} {per_sec} {eta}");
@@ -147,6 +153,24 @@ impl History {
         let line = format!(
             "warning: `churn.signals_from` {found}: the processor will raise signals about the \
              past; set it to `{now}` before it reads these events"
+        );
+        writeln!(stderr(), "{line}").ok();
+    }
+
+    /// Says, before anything is sent, that the history comes after what it should have come before:
+    /// by more than the processor puts right.
+    fn warn_of_lateness(&self, config: &Config, first_ms: i64, newest_ms: Option<i64>) {
+        let lateness_days = config.processing.lateness_days;
+        let day = |at_ms: i64| self.calendar.day(at_ms);
+        let is_late = |newest_ms: &i64| day(*newest_ms).plus(-lateness_days) > day(first_ms);
+        let Some(newest_ms) = newest_ms.filter(is_late) else { return };
+        let topic = &config.kafka.input_topic;
+        let (newest, first) = (rfc3339(newest_ms), rfc3339(first_ms));
+        let line = format!(
+            "warning: `{topic}` has an event of `{newest}`, and the first row to send is of \
+             `{first}`: older rows are late: they are counted, but silence and declines are judged \
+             as of the later time; import into a group and topics of their own, or begin again \
+             with the history first"
         );
         writeln!(stderr(), "{line}").ok();
     }

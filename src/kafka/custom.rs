@@ -1,5 +1,6 @@
-//! How the producers of a topic place keys, as far as its newest records tell. It decides nothing
-//! where they do not: a person must say then. Called by `commands::import`.
+//! What the newest records of a topic tell: how its producers place keys, and how late it is by its
+//! events. It decides nothing where they do not tell: a person must say then. Called by
+//! `commands::import`.
 
 use rdkafka::message::Message;
 
@@ -7,32 +8,61 @@ use super::placement::Partitioner;
 use super::span::Spans;
 use super::topics;
 use crate::config::Kafka;
+use crate::event::{Envelope, Intake, decode};
 
-/// Offsets at the end of each partition whose keys are looked at.
+/// Offsets at the end of each partition whose records are looked at.
 const LOOKED_AT_OFFSETS: i64 = 200;
 
-/// The partitioner that explains where the newest keys of a topic lie, with its partition count;
-/// murmur2, that of Java clients, where both do or there is nothing yet.
-///
-/// # Errors
-/// The topic cannot be read, or no partitioner explains all of them; with the remedy.
-pub fn partitioner(kafka: &Kafka, topic: &str) -> Result<Partitioner, String> {
-    let n_partitions = topics::partitions(kafka, topic)?;
-    let spans = Spans::new(kafka)?;
-    let (mut n_keys, mut n_explained) = (0_u64, Partitioner::ALL.map(|it| (it, 0_u64)));
-    for number in 0..n_partitions {
-        let (low, end) = spans.bounds(topic, number)?;
-        let from = low.max(end.saturating_sub(LOOKED_AT_OFFSETS));
-        spans.read(topic, number, (from, end), |message| {
-            let Some(key) = message.key() else { return Ok(()) };
-            n_keys += 1;
-            for (partitioner, n) in &mut n_explained {
-                *n += u64::from(partitioner.place(key, n_partitions) == number);
-            }
-            Ok(())
-        })?;
+/// What was found in a topic's newest records.
+#[derive(Debug)]
+pub struct Newest {
+    topic: String,
+    n_keys: u64,
+    /// How many of the keys each partitioner explains.
+    n_explained: [(Partitioner, u64); Partitioner::ALL.len()],
+    /// The largest `occurred_at` of events that would be accepted.
+    pub occurred_at_ms: Option<i64>,
+}
+
+impl Newest {
+    /// Reads the newest records of a topic.
+    ///
+    /// # Errors
+    /// The topic cannot be read.
+    pub fn read(kafka: &Kafka, topic: &str, intake: &Intake) -> Result<Self, String> {
+        let n_partitions = topics::partitions(kafka, topic)?;
+        let spans = Spans::new(kafka)?;
+        let n_explained = Partitioner::ALL.map(|it| (it, 0));
+        let mut newest =
+            Self { topic: topic.to_owned(), n_keys: 0, n_explained, occurred_at_ms: None };
+        for number in 0..n_partitions {
+            let (low, end) = spans.bounds(topic, number)?;
+            let from = low.max(end.saturating_sub(LOOKED_AT_OFFSETS));
+            spans.read(topic, number, (from, end), |message| {
+                let (payload, key) = (message.payload(), message.key());
+                let timestamp_ms = message.timestamp().to_millis();
+                if let Ok(event) = decode(Envelope { payload, key, timestamp_ms }, intake) {
+                    newest.occurred_at_ms = newest.occurred_at_ms.max(Some(event.occurred_at_ms));
+                }
+                let Some(key) = key else { return Ok(()) };
+                newest.n_keys += 1;
+                for (partitioner, n) in &mut newest.n_explained {
+                    *n += u64::from(partitioner.place(key, n_partitions) == number);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(newest)
     }
-    choose(topic, n_keys, &n_explained)
+
+    /// The partitioner that explains where the keys lie, with the topic's partition count;
+    /// murmur2, that of Java clients, where both do or there is nothing yet.
+    ///
+    /// # Errors
+    /// No partitioner explains all of them; with the remedy.
+    pub fn partitioner(&self) -> Result<Partitioner, String> {
+        choose(&self.topic, self.n_keys, &self.n_explained)
+    }
 }
 
 fn choose(

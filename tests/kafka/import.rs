@@ -275,10 +275,52 @@ fn a_file_is_imported_once_and_what_cannot_be_used_is_said_by_line() {
     let other = file("other.csv", &[b"c1,2024-01-02,1.00,", b"c1,2024-01-02,1.00,"]);
     let (output, out, err) = import(&deployment, &["--input", &other]);
     assert!(output.status.success(), "{out}{err}");
+    assert!(!err.contains("late"), "it goes on where the first has ended: {err}");
     assert!(out.contains("2   sent\n"), "another file is another import: {out}");
     let input = deployment.topics.read_all(&deployment.topic("events"));
     let ids: BTreeSet<String> = input.iter().map(|it| json(it)["event_id"].to_string()).collect();
     assert_eq!(ids.len(), 5, "rows of two files share an id: {ids:?}");
+}
+
+/// Goal: who imports after live traffic is told what that makes of the figures, before anything is
+/// sent; an event that is refused, as one of 2150, is nobody's time.
+#[test]
+fn a_history_that_comes_after_live_events_is_told_to_be_late() {
+    let Some(broker) = Broker::shared() else { return };
+    let deployment = Deployment::new(&broker.address());
+    let visit = |at: &str| Outgoing {
+        key: Some(b"c1".to_vec()),
+        payload: Some(
+            format!(r#"{{"type":"cart.abandoned","customer_id":"c1","occurred_at":"{at}"}}"#)
+                .into_bytes(),
+        ),
+        timestamp_ms: None,
+    };
+    let day = |name: &str, date: &str| {
+        let rows = [b"customer_id,occurred_at,amount".as_slice(), date.as_bytes()];
+        deployment.write(name, rows).to_str().unwrap().to_owned()
+    };
+    // Two days late is put right.
+    let sets = ["--set", "processing.lateness_days=2"];
+    let import_file = |file: &str, more: &[&str]| {
+        let (output, out, err) =
+            import(&deployment, &[&["--input", file], &sets[..], more].concat());
+        assert!(output.status.success() && out.contains("1   sent\n"), "{out}{err}");
+        err
+    };
+    deployment.feed().send([visit("2024-01-03T00:00:00Z"), visit("2150-01-01T00:00:00Z")]);
+    let err = import_file(&day("near.csv", "c1,2024-01-01,1.00"), &[]);
+    assert!(!err.contains("late"), "{err}");
+    for (name, told) in [("far.csv", &[][..]), ("told.csv", &["--partitioner", "murmur2"])] {
+        let err = import_file(&day(name, &format!("{name},2023-12-31,1.00")), told);
+        let line = format!(
+            "warning: `{}` has an event of `2024-01-03T00:00:00.000Z`, and the first row to send \
+             is of `2023-12-31T00:00:00.000Z`: older rows are late",
+            deployment.topic("events")
+        );
+        assert!(err.contains(&line), "{err}");
+        assert!(err.contains("a group and topics of their own"), "{err}");
+    }
 }
 
 /// Goal: rows go where live producers put the same customer, or nowhere.
