@@ -107,6 +107,13 @@ def test_each_bad_setting_of_a_topic_is_found_alone_and_mended(shop):
     assert (code, found["faults"], found["warnings"]) == (0, 0, 0), found
 
 
+def test_rights_on_topics_that_are_not_there_are_not_told_to_be_there(lifetide, broker, scratch):
+    code, found = document(Processor(lifetide, broker, scratch))
+    [rights] = [it for it in found["findings"] if it["subject"] == "permission"]
+    assert code == 1 and rights["level"] == "warning", found
+    assert "were not tried: there is no topic" in rights["what"]
+
+
 def test_the_table_and_the_document_say_the_same(shop, scratch):
     configure(shop, "input", {"retention.ms": "3600000"})
     code, table, _ = check(shop)

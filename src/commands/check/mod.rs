@@ -267,14 +267,32 @@ fn check_permissions(
     }
     let is_allowed = findings.0.len() == n_before;
     if is_allowed {
-        let n_topics = present.len();
-        let what = format!("group, transactions and {n_topics} topics may be used");
-        findings.ok("permission", what);
+        let has_input = present.iter().any(|(role, _)| *role == Role::Input);
+        note_allowed(has_input, present.len(), findings);
     }
     for (name, between_ms, at_ms) in appended {
         judge_append(name, between_ms, at_ms, findings);
     }
     is_allowed
+}
+
+/// Which rights were tried and are there: a topic that is missing cannot be tried, and the group
+/// only with the input.
+fn note_allowed(has_input: bool, n_topics: usize, findings: &mut Findings) {
+    if has_input {
+        let what = format!("group, transactions and {n_topics} topics may be used");
+        return findings.ok("permission", what);
+    }
+    let what = if n_topics == 0 {
+        "transactions may be used; rights on topics and group were not tried: there is no topic"
+            .to_owned()
+    } else {
+        format!(
+            "transactions and {n_topics} topics may be used; rights on the group were not tried: \
+             there is no input topic"
+        )
+    };
+    findings.warning("permission", what, "check again when the topics are there");
 }
 
 #[cfg(test)]
@@ -296,6 +314,22 @@ mod tests {
             let said = findings.0.first().map(|finding| finding.what.as_str());
             assert_eq!(said.is_some(), expect.is_some(), "{at_ms}: {said:?}");
             assert!(said.unwrap_or_default().contains(expect.unwrap_or_default()), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_right_that_was_not_tried_is_not_told_to_be_there() {
+        for (has_input, n_topics, level, expect) in [
+            (true, 6, Level::Ok, "group, transactions and 6 topics may be used"),
+            (true, 1, Level::Ok, "group, transactions and 1 topics may be used"),
+            (false, 5, Level::Warning, "and 5 topics may be used; rights on the group were not"),
+            (false, 0, Level::Warning, "rights on topics and group were not tried: there is no"),
+        ] {
+            let mut findings = Findings::default();
+            note_allowed(has_input, n_topics, &mut findings);
+            let [finding] = &findings.0[..] else { panic!("{findings:?}") };
+            assert_eq!(finding.level, level, "{finding:?}");
+            assert!(finding.what.contains(expect), "{finding:?}");
         }
     }
 
