@@ -122,6 +122,14 @@ fn a_recount_of_its_own_scores_differs_in_nothing_and_a_changed_one_is_named() {
         (Some(0), "2357 customers compared, 0 differ\n")
     );
 
+    let model = data("models/mbg-nbd.toml").display().to_string();
+    let other = replay(&["--against", &path, "--model", &model]);
+    let said = String::from_utf8_lossy(&other.stdout).lines().next().unwrap_or_default().to_owned();
+    let first =
+        "the scores name the model `none` (2357), the recount uses `mbg-nbd/cdnow-1997-09-30`";
+    assert_eq!(other.status.code(), Some(1), "{said}");
+    assert!(said.starts_with(first) && said.contains("`--model FILE`"), "{said}");
+
     let text = std::fs::read_to_string(&file).expect("it was written");
     let changed = text.replacen(r#""net_revenue":"74.02""#, r#""net_revenue":"74.03""#, 1);
     let (kept, _last) = changed.trim_end().rsplit_once('\n').expect("there are many lines");

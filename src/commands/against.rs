@@ -57,6 +57,27 @@ impl Against {
         self.rows.iter().map(|(id, (as_of_ms, _))| (id.clone(), *as_of_ms)).collect()
     }
 
+    /// What to say first where scores are of another model than the recount's: all that hangs on
+    /// one differs then, and that alone says nothing.
+    pub(super) fn other_models(&self, recount: &str) -> Option<String> {
+        let mut n_by_model: BTreeMap<&str, u64> = BTreeMap::new();
+        for (_, row) in self.rows.values() {
+            *n_by_model.entry(row["model"].as_str().unwrap_or_default()).or_default() += 1;
+        }
+        if n_by_model.keys().all(|model| *model == recount) {
+            return None;
+        }
+        let named: Vec<String> =
+            n_by_model.into_iter().map(|(model, n)| format!("`{model}` ({n})")).collect();
+        let plural = if named.len() > 1 { "s" } else { "" };
+        Some(format!(
+            "the scores name the model{plural} {}, the recount uses `{recount}`: what hangs on a \
+             model differs for that alone; recount with the model of theirs, by `--model FILE` or, \
+             for `none`, without `model.file`",
+            named.join(", ")
+        ))
+    }
+
     /// Compares the recount of one customer, and takes the row off the list.
     ///
     /// # Errors
@@ -145,6 +166,29 @@ fn show(value: Option<&&Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn models_are_told_where_one_is_another_than_that_of_the_recount() {
+        let mut against = Against {
+            rows: BTreeMap::new(),
+            n_compared: 0,
+            n_differing: 0,
+            shown: Vec::new(),
+            n_differences: 0,
+        };
+        assert_eq!(against.other_models("none"), None);
+        for (id, model) in [("a", "mbg/1"), ("b", "mbg/1"), ("c", "mbg/2")] {
+            let row = serde_json::json!({"model": model});
+            against.rows.insert(id.to_owned(), (0, row));
+        }
+        let said = against.other_models("mbg/1").unwrap();
+        let expect = "the models `mbg/1` (2), `mbg/2` (1), the recount uses `mbg/1`: ";
+        assert!(said.contains(expect), "{said}");
+        against.rows.remove("c");
+        assert_eq!(against.other_models("mbg/1"), None);
+        let said = against.other_models("none").unwrap();
+        assert!(said.contains("the model `mbg/1` (2), the recount uses `none`: "), "{said}");
+    }
 
     #[test]
     fn text_and_number_of_the_same_letters_differ() {

@@ -158,6 +158,7 @@ fn compare(
     end_ms: i64,
 ) -> Result<Outcome> {
     let until = against.as_of();
+    let models = against.other_models(pipeline.model_label());
     let mut recounted: Vec<_> =
         replay.play(pipeline, |id| until.get(id).copied().unwrap_or(end_ms)).collect();
     for one in &mut recounted {
@@ -166,7 +167,9 @@ fn compare(
         against.compare(&id, &score(pipeline, one, as_of_ms))?;
     }
     let outcome = if against.is_equal() { Outcome::Done } else { Outcome::Failed };
-    printed(against.report(&mut stdout().lock()), outcome)
+    let out = &mut stdout().lock();
+    let told = models.map_or(Ok(()), |line| writeln!(out, "{line}"));
+    printed(told.and_then(|()| against.report(out)), outcome)
 }
 
 /// A file of JSON lines.
