@@ -98,11 +98,12 @@ impl History {
         let bookmark = Bookmark::new(kafka, group, &kafka.input_topic).map_err(Error::msg)?;
         let n_before = usize::try_from(bookmark.n_done().map_err(Error::msg)?)?;
         let n_rows = self.rows.len();
+        let Some(first) = self.rows.get(n_before) else {
+            return printed(self.summarise(n_before, n_before), Outcome::Done);
+        };
         let newest = Newest::read(kafka, &kafka.input_topic, &self.intake).map_err(Error::msg)?;
-        if let Some(first) = self.rows.get(n_before) {
-            self.warn_of_signals(config);
-            self.warn_of_lateness(config, first.event.occurred_at_ms, newest.occurred_at_ms);
-        }
+        self.warn_of_signals(config);
+        self.warn_of_lateness(config, first.event.occurred_at_ms, newest.occurred_at_ms);
         let partitioner = match self.partitioner {
             Some(told) => told,
             None => newest.partitioner().map_err(Error::msg)?,
