@@ -58,7 +58,7 @@ impl std::fmt::Debug for Reloader {
 impl Reloader {
     /// Works until shutdown.
     pub async fn run(mut self, mut hangups: Signal, shutdown: Shutdown) {
-        let mut glimpsed = self.watched.clone();
+        let (mut glimpsed, metrics) = (self.watched.clone(), Arc::clone(&self.metrics));
         let requested = shutdown.requested();
         tokio::pin!(requested);
         loop {
@@ -78,6 +78,7 @@ impl Reloader {
             };
             let Ok(done) = tokio::task::spawn_blocking(work).await else {
                 error!("what reloads the configuration met a defect and has stopped");
+                metrics.reloaded(false);
                 return;
             };
             (self, glimpsed) = done;
