@@ -83,7 +83,7 @@ pub struct Customers {
     count: AtomicI64,
     bytes: AtomicI64,
     plan: Mutex<Option<Plan>>,
-    stream_time_ms: Mutex<Option<i64>>,
+    newest_event_ms: Mutex<Option<i64>>,
 }
 
 /// Memory of a map slot: hash, pointer, length and control byte at hashbrown's mean load.
@@ -138,14 +138,15 @@ impl Customers {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
     }
 
-    /// Their stream time in milliseconds since 1970; none before the first event.
-    pub fn stream_time_ms(&self) -> Option<i64> {
-        *self.stream_time_ms.lock().unwrap_or_else(PoisonError::into_inner)
+    /// When their newest event occurred, in milliseconds since 1970; none before one has come since
+    /// the partition was assigned.
+    pub fn newest_event_ms(&self) -> Option<i64> {
+        *self.newest_event_ms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says which stream time they have reached.
-    pub fn set_stream_time(&self, at_ms: Option<i64>) {
-        *self.stream_time_ms.lock().unwrap_or_else(PoisonError::into_inner) = at_ms;
+    /// Says when their newest event occurred.
+    pub fn set_newest_event(&self, at_ms: Option<i64>) {
+        *self.newest_event_ms.lock().unwrap_or_else(PoisonError::into_inner) = at_ms;
     }
 
     /// Sets the day of every customer's timer to what `judge` says. Readers go on meanwhile; it is

@@ -255,6 +255,8 @@ impl<T: Transactions> Engine<T> {
         if !is_admitted {
             return Ok(());
         }
+        let newest_ms = &mut self.owned(partition).newest_event_ms;
+        *newest_ms = (*newest_ms).max(Some(event.occurred_at_ms));
         self.fire_until(partition, event.occurred_at_ms, Clock::Event, now_ms)?;
         // Firing may have committed; then the event opens the next transaction.
         self.enter(partition, offset, now_ms)?;

@@ -21,6 +21,8 @@ pub(super) struct Owned {
     pub(super) is_rewinding: bool,
     /// The Kafka timestamp of the newest record read.
     pub(super) newest_ms: Option<i64>,
+    /// When the newest event occurred.
+    pub(super) newest_event_ms: Option<i64>,
     pub(super) gauges: Arc<PartitionGauges>,
 }
 
@@ -53,7 +55,10 @@ impl<T: Transactions> Engine<T> {
         self.store.insert(partition, Arc::clone(state.customers()));
         let offset_next = state.offset_next();
         gauges.run_from(offset_next.unwrap_or(0));
-        let owned = Owned { state, pipeline, epoch, is_rewinding: false, newest_ms: None, gauges };
+        let (newest_ms, newest_event_ms) = (None, None);
+        let is_rewinding = false;
+        let owned =
+            Owned { state, pipeline, epoch, is_rewinding, newest_ms, newest_event_ms, gauges };
         owned.show(&self.calendar);
         self.partitions.insert(partition, owned);
         self.commands.send(Command::Resume { partition, epoch, offset_next }).ok();
@@ -76,7 +81,7 @@ impl Owned {
     /// Shows what is committed, in the gauges and in the store.
     pub(super) fn show(&self, calendar: &Calendar) {
         self.gauges.set_figures(self.state.figures(calendar), self.state.population());
-        self.state.customers().set_stream_time(self.state.stream_time_ms());
+        self.state.customers().set_newest_event(self.newest_event_ms);
     }
 
     /// Whether records and ticks of this epoch count. The first of a newer epoch ends a rewind.

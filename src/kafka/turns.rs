@@ -21,7 +21,7 @@ const DAY_MS: i64 = 86_400_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stock {
     pub(super) n_customers: i64,
-    /// The day that the stream has reached.
+    /// The day of the newest event.
     pub(super) day: Option<Day>,
 }
 
@@ -30,10 +30,13 @@ pub(super) struct Stock {
 pub(super) struct Past {
     /// When the newest was published, in milliseconds since 1970.
     pub(super) published_ms: Option<i64>,
-    /// The last day of what any of them was fitted to.
+    /// The last day of what any of them was fitted to, of all partitions.
     pub(super) day: Option<Day>,
-    /// The last attempt of this process, whatever came of it, and how long ago it began.
+    /// The last attempt of this process, with the day that is known to have been looked at, and how
+    /// long ago it ended.
     pub(super) tried: Option<(Stock, Duration)>,
+    /// Whether one of them is gone on with whatever comes.
+    pub(super) is_pinned: bool,
 }
 
 /// Whether it is time for a fit, at `now_ms` since 1970.
@@ -47,15 +50,17 @@ pub(super) fn is_due(every_days: u32, past: &Past, stock: Stock, now_ms: i64) ->
             .is_some_and(|(before, _)| stock.n_customers as f64 > before.n_customers as f64 * by)
     };
     let has_waited = |pause| past.tried.is_none_or(|(_, ago)| ago > pause);
-    let until_ms = past.published_ms.map(|at_ms| at_ms + i64::from(every_days) * DAY_MS);
-    if until_ms.is_none_or(|until_ms| now_ms >= until_ms) {
-        return has_grown(GROWTH) || has_waited(TRY_AGAIN);
-    }
-    let reached = past.day.max(past.tried.and_then(|(before, _)| before.day));
+    // Days of one partition are compared where they are known: another may be far ahead.
+    let reached = past.tried.and_then(|(before, _)| before.day).or(past.day);
     let has_gone_on = reached
         .zip(stock.day)
         .is_some_and(|(reached, day)| i64::from(day.days_since(reached)) > i64::from(every_days));
-    has_grown(GROWTH_OUT_OF_TURN) || (has_gone_on && has_waited(TRY_OUT_OF_TURN))
+    let is_behind = has_gone_on && has_waited(TRY_OUT_OF_TURN);
+    let until_ms = past.published_ms.map(|at_ms| at_ms + i64::from(every_days) * DAY_MS);
+    if until_ms.is_none_or(|until_ms| now_ms >= until_ms) {
+        return has_grown(GROWTH) || has_waited(TRY_AGAIN) || is_behind;
+    }
+    !past.is_pinned && (has_grown(GROWTH_OUT_OF_TURN) || is_behind)
 }
 
 #[cfg(test)]
@@ -63,6 +68,8 @@ mod tests {
     use super::*;
 
     const NOW_MS: i64 = 1_000 * DAY_MS;
+
+    const PAST: Past = Past { published_ms: None, day: None, tried: None, is_pinned: false };
 
     const fn stock(n_customers: i64, day: i32) -> Stock {
         Stock { n_customers, day: Some(Day(day)) }
@@ -74,20 +81,23 @@ mod tests {
 
     #[test]
     fn the_first_comes_at_once_and_is_tried_again_with_more_customers_or_after_an_hour() {
-        let due = |tried, stock| is_due(7, &Past { tried, ..Past::default() }, stock, NOW_MS);
+        let due = |tried, stock| is_due(7, &Past { tried, ..PAST }, stock, NOW_MS);
         assert!(due(None, stock(1, 0)));
         assert!(!due(None, stock(0, 0)));
-        assert!(!due(Some(ago(stock(100, 0), 60)), stock(125, 900)));
+        assert!(!due(Some(ago(stock(100, 0), 60)), stock(125, 7)));
+        // Events go on, and nobody new comes.
+        assert!(!due(Some(ago(stock(100, 0), 10)), stock(100, 8)));
+        assert!(due(Some(ago(stock(100, 0), 11)), stock(100, 8)));
         assert!(due(Some(ago(stock(100, 0), 0)), stock(126, 0)));
         assert!(due(Some(ago(stock(100, 0), 61)), stock(100, 0)));
-        assert!(!is_due(0, &Past::default(), stock(1, 0), NOW_MS));
+        assert!(!is_due(0, &PAST, stock(1, 0), NOW_MS));
     }
 
     #[test]
     fn the_next_comes_in_turn_or_with_twice_as_many_customers() {
         let due = |ago_ms, tried, stock: Stock| {
             let published_ms = Some(NOW_MS - ago_ms);
-            is_due(7, &Past { published_ms, day: Some(Day(0)), tried }, stock, NOW_MS)
+            is_due(7, &Past { published_ms, day: Some(Day(0)), tried, ..PAST }, stock, NOW_MS)
         };
         assert!(!due(7 * DAY_MS - 1, None, stock(100, 7)));
         assert!(due(7 * DAY_MS, None, stock(100, 7)));
@@ -99,7 +109,7 @@ mod tests {
     #[test]
     fn it_comes_out_of_turn_where_the_stream_has_gone_on_but_not_again_and_again() {
         let due = |day, tried, stock: Stock| {
-            is_due(7, &Past { published_ms: Some(NOW_MS), day, tried }, stock, NOW_MS)
+            is_due(7, &Past { published_ms: Some(NOW_MS), day, tried, ..PAST }, stock, NOW_MS)
         };
         // After a start nothing was tried.
         assert!(!due(Some(Day(100)), None, stock(100, 107)));
@@ -112,5 +122,18 @@ mod tests {
         // One that published nothing has seen the later days too.
         assert!(!due(Some(Day(50)), fitted(11), stock(100, 107)));
         assert!(due(Some(Day(50)), fitted(11), stock(100, 108)));
+        // Another partition was far ahead.
+        assert!(due(Some(Day(500)), fitted(11), stock(100, 108)));
+        // One that failed has seen nothing.
+        let failed = Some(ago(Stock { n_customers: 100, day: None }, 11));
+        assert!(due(Some(Day(100)), failed, stock(100, 108)));
+        assert!(!due(Some(Day(100)), failed, stock(100, 107)));
+        let past = Past {
+            published_ms: Some(NOW_MS),
+            day: Some(Day(100)),
+            tried: fitted(11),
+            is_pinned: true,
+        };
+        assert!(!is_due(7, &past, stock(900, 900), NOW_MS), "it would not be gone on with");
     }
 }
