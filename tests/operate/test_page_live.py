@@ -121,6 +121,7 @@ def test_it_says_when_it_is_disconnected_and_when_it_is_back(short_demo, opened)
     expect(page.locator("#live-note")).not_to_contain_text("Trying again")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/overview", "/customers"])
 @pytest.mark.parametrize(
     "body", ['{"at":"2026', "<html>", "{}"], ids=["cut off", "of a proxy", "of nothing"]
