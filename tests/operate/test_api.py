@@ -76,6 +76,8 @@ def guarded(lifetide, broker, scratch):
     token = scratch / "api-token"
     token.write_text(TOKEN)
     own = {"http.token_file": str(token), "processing.idle_lag_s": -1}
+    # A second lane that joins late takes partitions over, and a restore is answered with 503.
+    own["processing.workers"] = 1
     one = Processor(lifetide, broker, scratch, own)
     one.create_topics(2)
     produce(one, CUSTOMERS)
